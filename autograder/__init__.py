@@ -1,0 +1,1 @@
+"""What only the instructor has: build, restore, execute, judge, record, report."""
