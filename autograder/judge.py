@@ -1,0 +1,469 @@
+"""Judge a submission: run its cells in a student process, test them from a judge process.
+
+    worker   judge_notebook: forks a pair, gives orders, keeps the deadlines, adds up points
+      ├ judge     run: a fork of judge-warm; holds the hidden tests, never runs student code
+      └ student   student.serve: a fork of student-warm; runs the cells, answers the judge
+
+Judge and student share one socket, on which answers come back as data only (channel.py). Judge and
+worker share another one, with lines of JSON that the worker checks again. An exercise is tested
+right after its cell. If a cell or a call hangs, crashes or uses too much memory, both processes
+are killed, the exercise is marked, and a fresh pair replays the cells up to there (a cell whose call
+went wrong too, because others may need what it defines): a bad cell costs its own exercise alone.
+
+`python -m autograder.judge 01_gqa_moe repeat_kv answer.py` runs the hidden tests of one exercise on
+one answer, for those who write them; other cells come from the reference solution.
+"""
+
+import argparse
+import importlib
+import json
+import math
+import select
+import socket
+import sys
+import time
+import traceback
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from autograder import channel
+from autograder.judging import (
+    Draw,
+    Fail,
+    Property,
+    Student,
+    StudentError,
+    Undefined,
+    derive_seed,
+    known_error,
+    load_hidden,
+)
+
+MAX_LINE = 1 << 16  # of what the judge tells the worker
+GRACE_SECONDS = 5  # after the judge should have noticed a deadline by itself
+STATUSES = ("graded", "ungraded", "timeout", "memory", "crash", "missing")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One cell of the judged run. kind: "setup" (the instructor's) or "solution"."""
+
+    kind: str
+    exercise: str | None
+    source: str
+
+
+@dataclass
+class Verdict:
+    """The outcome of one exercise. `message` is one line that may be shown to the student;
+    `properties` holds (title, passed, message) of each hidden property that was run."""
+
+    exercise: str
+    score: float
+    max_score: float
+    status: str
+    message: str = ""
+    seconds: float = 0.0
+    properties: list[tuple[str, bool, str]] = field(default_factory=list)
+
+
+# ------------------------------------------------------------------------------- in the worker
+
+
+def judge_notebook(
+    notebook_id: str,
+    steps: Iterable[Step],
+    seed: bytes,
+    student_warm,
+    judge_warm,
+    limits,
+    *,
+    points: Mapping[str, float] | None = None,
+    hidden_source: str | None = None,
+    debug: bool = False,
+    only: Iterable[str] | None = None,
+) -> dict[str, Verdict]:
+    """Run the cells `steps` in order and test each exercise after its cell.
+
+    seed: secret of this submission; the same seed gives the same inputs. student_warm, judge_warm:
+    see warm.start_warm. limits: sandbox.Limits (cell_seconds, call_seconds, notebook_seconds are
+    kept here). points: exercise -> points, by default from course_lib. hidden_source: the text of
+    hidden tests to use in place of autograder/hidden/<notebook_id>.py. debug: messages for the
+    authors of hidden tests, not for students. only: judge these exercises alone.
+    Returns a verdict for every exercise, whatever the submission does.
+    """
+    steps = list(steps)
+    points = _points(notebook_id) if points is None else points
+    wanted = set(points) if only is None else set(only)
+    end = time.monotonic() + limits.notebook_seconds
+    settings = {
+        "notebook": notebook_id,
+        "seed": seed.hex(),
+        "hidden": hidden_source,
+        "call_seconds": limits.call_seconds,
+        "debug": debug,
+    }
+    verdicts: dict[str, Verdict] = {}
+    broken: set[int] = set()  # cells that are not run again
+    suspects: set[int] = set()  # cells that ran, but a call of what they define was lost
+
+    def waiting() -> set[str]:
+        return {s.exercise for s in steps if s.kind == "solution"} & wanted - set(verdicts)
+
+    while waiting() and time.monotonic() < end:
+        with _Pair(student_warm, judge_warm, settings, limits) as pair:
+            for number, step in enumerate(steps):
+                if not waiting() or time.monotonic() >= end:
+                    break
+                if number in broken:
+                    continue
+                started = time.monotonic()
+                exercise = step.exercise if step.exercise in waiting() else None
+                verdict = None
+                try:
+                    pair.execute(step, min(limits.cell_seconds, end - started))
+                    if exercise is None:
+                        continue
+                    # A few slow calls are honest; an exercise that takes the time of all is not.
+                    seconds = min(2 * limits.cell_seconds, end - time.monotonic())
+                    verdict = pair.test(exercise, points.get(exercise, 0.0), seconds)
+                except _Lost as lost:
+                    if suspects and lost.status != "timeout":
+                        # Perhaps the fault of an earlier cell, whose call went wrong before and
+                        # which was run again for what it defines: try without it.
+                        broken |= suspects
+                        suspects.clear()
+                        break
+                    (suspects if lost.while_testing else broken).add(number)
+                    if exercise is not None:
+                        where = "a call" if lost.while_testing else "the cell"
+                        message = lost.message.format(where=where)
+                        verdict = Verdict(
+                            exercise, 0.0, points.get(exercise, 0.0), lost.status, message
+                        )
+                if verdict is not None:
+                    verdict.seconds = round(time.monotonic() - started, 3)
+                    verdicts[exercise] = verdict
+                if pair.lost:
+                    break
+    present = {step.exercise for step in steps if step.kind == "solution"}
+    for exercise in [name for name in points if name in wanted and name not in verdicts]:
+        late = exercise in present
+        message = "the notebook ran out of time" if late else "its solution cell is missing"
+        status = "timeout" if late else "missing"
+        verdicts[exercise] = Verdict(exercise, 0.0, points[exercise], status, message)
+    return verdicts
+
+
+def _points(notebook_id: str) -> dict[str, float]:
+    from course_lib.exercises import load_exercises
+
+    return {name: float(e.points) for name, e in load_exercises(notebook_id).items()}
+
+
+class _Lost(Exception):
+    """The pair cannot go on: the student's process (or the judge) hangs, died or lied."""
+
+    def __init__(self, status: str, message: str, while_testing: bool):
+        self.status, self.message, self.while_testing = status, message, while_testing
+
+
+class _Pair:
+    """A student process, a judge process, and the worker's line to the judge."""
+
+    def __init__(self, student_warm, judge_warm, settings: dict, limits):
+        self.lost = False
+        self.children = []
+        self.line, judge_line = socket.socketpair()
+        judge_end, student_end = socket.socketpair()
+        try:
+            with judge_line, judge_end, student_end:
+                self.student = student_warm.fork(
+                    "autograder.student:serve", b"", [student_end.fileno()], limits
+                )
+                self.children.append(self.student)
+                self.judge = judge_warm.fork(
+                    "autograder.judge:run",
+                    json.dumps(settings).encode(),
+                    [judge_line.fileno(), judge_end.fileno()],
+                    limits,
+                )
+                self.children.append(self.judge)
+        except BaseException:
+            self.__exit__()
+            raise
+        self.buffer = b""
+
+    def __enter__(self) -> "_Pair":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.line.close()
+        for child in self.children:
+            child.kill()
+
+    def execute(self, step: Step, seconds: float) -> None:
+        order = ["exec", step.exercise or "", step.source, seconds]
+        for reply in self._replies(order, seconds, while_testing=False):
+            if reply == ["done"]:
+                return
+            raise self._not_understood(while_testing=False)
+
+    def test(self, exercise: str, points: float, seconds: float) -> Verdict:
+        """The verdict on one exercise; what the judge says is checked, not believed."""
+        properties = []
+        for reply in self._replies(["test", exercise, seconds], seconds, while_testing=True):
+            match reply:
+                case ["property", str(title), bool(passed), str(message)]:
+                    properties.append((_line(title), passed, _line(message)))
+                case ["ungraded"]:
+                    return Verdict(exercise, 0.0, points, "ungraded", "there is no hidden test")
+                case ["graded", float(share), str(message)] if 0.0 <= share <= 1.0:
+                    score = round(points * share, 2)
+                    return Verdict(
+                        exercise, score, points, "graded", _line(message), properties=properties
+                    )
+                case _:
+                    raise self._not_understood(while_testing=True)
+            if len(properties) > 1000:
+                raise self._not_understood(while_testing=True)
+
+    def _replies(self, order: list, seconds: float, while_testing: bool):
+        """The judge's messages after an order, until the caller stops; _Lost if that is over."""
+        deadline = time.monotonic() + seconds + GRACE_SECONDS
+        try:
+            self.line.settimeout(GRACE_SECONDS)
+            self.line.sendall(json.dumps(order).encode() + b"\n")
+            while True:
+                reply = self._next_line(deadline)
+                if reply[:1] == ["lost"] and len(reply) == 2:
+                    raise self._lost(reply[1], while_testing)
+                yield reply
+        except TimeoutError:
+            raise self._lost("timeout", while_testing) from None
+        except (channel.Closed, OSError):
+            raise self._lost("judge", while_testing) from None
+        except ValueError:
+            raise self._not_understood(while_testing) from None
+
+    def _next_line(self, deadline: float) -> list:
+        while b"\n" not in self.buffer:
+            if len(self.buffer) > MAX_LINE:
+                raise ValueError
+            ready, _, _ = select.select([self.line], [], [], max(0, deadline - time.monotonic()))
+            if not ready:
+                raise TimeoutError
+            data = self.line.recv(MAX_LINE)
+            if not data:
+                raise channel.Closed
+            self.buffer += data
+        text, _, self.buffer = self.buffer.partition(b"\n")
+        reply = json.loads(text)
+        if type(reply) is not list:
+            raise ValueError
+        return reply
+
+    def _not_understood(self, while_testing: bool) -> _Lost:
+        return self._lost("answer", while_testing)
+
+    def _lost(self, why: str, while_testing: bool) -> _Lost:
+        self.lost = True
+        status, message = "crash", "{where} ended the Python process"
+        if why == "timeout":
+            status, message = "timeout", "{where} took too long"
+        elif why == "answer":
+            message = "{where} gave an answer that is not data"
+        elif why == "memory":
+            status, message = "memory", "{where} used too much memory"
+        else:
+            culprit = self.judge if why == "judge" else self.student
+            end = culprit.wait(timeout=2)
+            if end is not None and end.reason == "memory":
+                status, message = "memory", "{where} used too much memory"
+            elif end is not None and end.reason == "cpu":
+                status, message = "timeout", "{where} took too long"
+            elif why == "judge":
+                message = "{where} gave an answer that could not be judged"
+        return _Lost(status, message, while_testing)
+
+
+def _line(text: str) -> str:
+    """Printable, on one line, of bounded length."""
+    text = "".join(c if c.isprintable() else " " for c in text[:2000])
+    return " ".join(text.split())[:400]
+
+
+# -------------------------------------------------------------------------------- in the judge
+
+
+def preload() -> None:
+    """In judge-warm: import all hidden tests, so that a fork has them at once."""
+    for path in sorted((Path(__file__).parent / "hidden").glob("[0-9]*.py")):
+        importlib.import_module(f"autograder.hidden.{path.stem}")
+
+
+def run(payload: bytes, fds: list[int]) -> None:
+    """Serve the worker's orders on fds[0], asking the student process on fds[1]."""
+    settings = json.loads(payload)
+    line, sock = (socket.socket(fileno=fd) for fd in fds)
+    student = Student(sock, settings["call_seconds"])
+    tests = load_hidden(settings["notebook"], settings["hidden"])
+    judge = _Judge(student, tests, bytes.fromhex(settings["seed"]), settings["debug"])
+
+    def tell(*reply) -> None:
+        line.sendall(json.dumps(reply).encode() + b"\n")
+
+    for text in line.makefile("r", encoding="utf-8"):
+        try:
+            match json.loads(text):
+                case ["exec", exercise, source, seconds]:
+                    judge.execute(exercise, source, seconds)
+                    tell("done")
+                case ["test", exercise, seconds]:
+                    judge.test(exercise, seconds, tell)
+        except TimeoutError:
+            tell("lost", "timeout")
+        except channel.ChannelError:
+            tell("lost", "answer")
+        except channel.Closed:
+            tell("lost", "student")
+        except _OutOfMemory:
+            tell("lost", "memory")
+
+
+class _OutOfMemory(Exception):
+    """The student's code met its memory limit and said so."""
+
+
+class _Judge:
+    def __init__(self, student: Student, tests: dict, seed: bytes, debug: bool):
+        self.student, self.tests, self.seed, self.debug = student, tests, seed, debug
+        self.cell_error = ""
+
+    def execute(self, exercise: str, source: str, seconds: float) -> None:
+        self.cell_error = ""
+        self.student._begin(derive_seed(self.seed, "cell", exercise), math.inf)
+        try:
+            self.student._execute(source, seconds)
+        except StudentError as error:
+            _memory(error)
+            self.cell_error = known_error(error.names)
+
+    def test(self, exercise: str, seconds: float, tell) -> None:
+        """Run the properties of an exercise; tell the outcome of each, then the share earned."""
+        properties = self.tests.get(exercise, [])
+        if not properties:
+            return tell("ungraded")
+        deadline = time.monotonic() + seconds
+        earned, failures = 0.0, []
+        for item in properties:
+            problem = self.problem(item, deadline)
+            tell("property", item.title, problem is None, problem or "")
+            if problem is None:
+                earned += item.weight
+                continue
+            failures.append((item, problem))
+            if item.core:
+                earned = 0.0
+                break
+        share = earned / sum(item.weight for item in properties)
+        tell("graded", float(share), _summary(failures, len(properties)))
+
+    def problem(self, item: Property, deadline: float) -> str | None:
+        """None if the property holds, else why not, in words that may be shown."""
+        labels = (item.exercise, item.title)
+        try:
+            self.student._begin(derive_seed(self.seed, "student", *labels), deadline)
+            item.test(self.student, Draw(derive_seed(self.seed, "judge", *labels)))
+        except (TimeoutError, channel.ChannelError, channel.Closed):
+            raise
+        except Fail as failure:
+            return str(failure) or "does not hold"
+        except Undefined as undefined:
+            reason = f": its cell raised {self.cell_error}" if self.cell_error else ""
+            return f"`{undefined}` is not defined{reason}"
+        except StudentError as error:
+            _memory(error)
+            if "NotImplementedError" in error.names:
+                return NOT_IMPLEMENTED
+            detail = f" ({error.text})" if self.debug else ""
+            return f"raised {known_error(error.names)}{detail}"
+        except Exception:
+            # The test stumbled over an answer of an unforeseen form: not the answer asked for.
+            if self.debug:
+                traceback.print_exc()
+                return f"the test itself raised:\n{traceback.format_exc()}"
+            return "the answer has an unexpected form"
+        return None
+
+
+NOT_IMPLEMENTED = "not implemented"
+
+
+def _memory(error: StudentError) -> None:
+    allocation = "RuntimeError" in error.names and "can't allocate memory" in error.text
+    if "MemoryError" in error.names or allocation:
+        raise _OutOfMemory
+
+
+def _summary(failures: list[tuple[Property, str]], total: int) -> str:
+    if not failures:
+        return f"all {total} hidden checks pass" if total > 1 else "the hidden check passes"
+    if all(problem == NOT_IMPLEMENTED for _, problem in failures):
+        return NOT_IMPLEMENTED
+    item, problem = failures[0]
+    hint = f" Hint: {item.hint}" if item.hint else ""
+    others = f" ({len(failures) - 1} more)" if len(failures) > 1 else ""
+    return f"{item.title}: {problem}.{hint}{others}"
+
+
+# --------------------------------------------------------------------- for authors of hidden tests
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit status 0 if every answer gets full marks."""
+    from autograder.sandbox import Limits
+    from autograder.selftest import reference_steps
+    from autograder.warm import start_warm
+
+    parser = argparse.ArgumentParser(prog="python -m autograder.judge", description=main.__doc__)
+    parser.add_argument("notebook", help="for example 01_gqa_moe")
+    parser.add_argument("exercise", nargs="?", help="default: all, on the reference solution")
+    parser.add_argument("answers", nargs="*", type=Path, help="sources of the solution cell")
+    parser.add_argument("--sandbox", default="none", choices=("auto", "bwrap", "none"))
+    parser.add_argument("--seed", default="seed", help="other text, other inputs")
+    options = parser.parse_args(arguments)
+
+    answers = {str(path): path.read_text() for path in options.answers} or {"reference": None}
+    perfect = True
+    with (
+        start_warm("student", options.sandbox, wait=False) as student_warm,
+        start_warm("judge", options.sandbox) as judge_warm,
+    ):
+        for name, source in answers.items():
+            replace = {} if source is None else {options.exercise: source}
+            verdicts = judge_notebook(
+                options.notebook,
+                reference_steps(options.notebook, replace),
+                options.seed.encode(),
+                student_warm,
+                judge_warm,
+                Limits(),
+                debug=True,
+                only=None if options.exercise is None else [options.exercise],
+            )
+            print(f"== {name}")
+            for verdict in verdicts.values():
+                print(
+                    f"{verdict.exercise}: {verdict.score:g}/{verdict.max_score:g} {verdict.status}"
+                    f"  {verdict.seconds:.2f} s  {verdict.message}"
+                )
+                for title, passed, message in verdict.properties:
+                    print(f"   {'pass' if passed else 'FAIL'}  {title}  {message}")
+                perfect &= verdict.score == verdict.max_score
+    return 0 if perfect else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
