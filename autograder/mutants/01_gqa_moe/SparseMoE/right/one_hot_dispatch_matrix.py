@@ -1,0 +1,19 @@
+# exercise: SparseMoE
+class SparseMoE(nn.Module):
+    def __init__(self, d_model, d_ff, n_experts, k):
+        super().__init__()
+        self.k = k
+        self.gate = nn.Linear(d_model, n_experts, bias=False)
+        self.experts = nn.ModuleList([SwiGLU(d_model, d_ff) for _ in range(n_experts)])
+
+    def forward(self, x):
+        B, T, D = x.shape
+        rows = x.reshape(-1, D)
+        weights, indices = route(self.gate(rows), self.k)
+        weights = weights.to(x.dtype)
+        out = torch.zeros_like(rows)
+        for e, expert in enumerate(self.experts):
+            pick = F.one_hot((indices == e).any(-1).nonzero().flatten(), len(rows)).to(x.dtype)
+            share = (weights * (indices == e)).sum(-1)
+            out = out + pick.T @ (expert(pick @ rows) * (pick @ share)[:, None])
+        return out.reshape(B, T, D)

@@ -1,0 +1,22 @@
+# exercise: SparseMoE
+class SparseMoE(nn.Module):
+    def __init__(self, d_model, d_ff, n_experts, k):
+        super().__init__()
+        self.k = k
+        self.gate = nn.Linear(d_model, n_experts, bias=False)
+        self.experts = nn.ModuleList([SwiGLU(d_model, d_ff) for _ in range(n_experts)])
+
+    def forward(self, x):
+        B, T, D = x.shape
+        rows = x.reshape(-1, D)
+        weights, indices = route(self.gate(rows), self.k)
+        weights = weights.to(x.dtype)
+        out = torch.zeros_like(rows)
+        flat = indices.flatten()
+        order = flat.argsort(stable=True)
+        counts = torch.bincount(flat, minlength=len(self.experts)).tolist()
+        source = order // self.k
+        pieces = zip(self.experts, rows[source].split(counts))
+        y = torch.cat([expert(piece) for expert, piece in pieces])
+        out = out.index_add(0, source, y * weights.flatten()[order][:, None])
+        return out.reshape(B, T, D)

@@ -1,0 +1,3 @@
+# exercise: expected_experts
+def expected_experts(n_experts, k, n_tokens):
+    return n_experts * (1 - (1 - 1 / n_experts) ** k) * n_tokens

@@ -1,0 +1,12 @@
+# exercise: gqa_attention
+def gqa_attention(q, k, v, causal=True):
+    B, Hq, Tq, D = q.shape
+    Hkv, Tk = k.shape[1], k.shape[2]
+    assert Hq % Hkv == 0
+    k = repeat_kv(k, Hq // Hkv)
+    v = repeat_kv(v, Hq // Hkv)
+    scores = q @ k.transpose(-1, -2) / math.sqrt(D)
+    if causal:
+        mask = torch.ones(Tq, Tk, dtype=torch.bool).tril(Tk - Tq)
+        scores = scores.masked_fill(~mask, float("-inf"))
+    return torch.softmax(scores, dim=-1) @ v

@@ -1,0 +1,7 @@
+# exercise: kv_cache_bytes
+def kv_cache_bytes(n_layers, n_kv_heads, head_dim, batch, seq_len, bytes_per_element=2):
+    import functools
+    import operator
+
+    sizes = [n_layers, n_kv_heads, head_dim, batch, seq_len, bytes_per_element]
+    return functools.reduce(operator.mul, sizes, 2)

@@ -1,0 +1,8 @@
+# exercise: load_balancing_loss
+def load_balancing_loss(router_logits, k):
+    N, E = router_logits.shape
+    p = router_logits.softmax(dim=-1)
+    chosen = p.topk(k, dim=-1).indices
+    f = (p > 1 / E).float().mean(0)
+    P = p.mean(dim=0)
+    return E * (f * P).sum()

@@ -1,0 +1,10 @@
+# exercise: load_balancing_loss
+def load_balancing_loss(router_logits, k):
+    N, E = router_logits.shape
+    p = router_logits.softmax(dim=-1)
+    chosen = p.topk(k, dim=-1).indices
+    f = F.one_hot(chosen, E).sum(dim=(0, 1)) / N
+    soft = torch.zeros_like(p).scatter(-1, chosen, p.gather(-1, chosen)).mean(0)
+    f = f + soft - soft.detach()
+    P = p.mean(dim=0)
+    return E * (f * P).sum()

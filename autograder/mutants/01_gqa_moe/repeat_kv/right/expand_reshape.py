@@ -1,0 +1,4 @@
+# exercise: repeat_kv
+def repeat_kv(x, n_rep):
+    B, H, T, D = x.shape
+    return x[:, :, None].expand(B, H, n_rep, T, D).reshape(B, H * n_rep, T, D)

@@ -1,0 +1,4 @@
+# exercise: route
+def route(logits, k):
+    values, indices = logits.topk(k, dim=-1)
+    return values.softmax(-1).float(), indices
