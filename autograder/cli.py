@@ -1,0 +1,198 @@
+"""The instructor's command: build, grade, report, publish, selftest, demo."""
+
+import argparse
+import sys
+from dataclasses import fields, replace
+from pathlib import Path
+
+# Limits that have a flag: name of the field, unit of the flag, how many of the field's units it is.
+LIMITS = {
+    "memory_bytes": ("--memory", "GiB", 1024**3),
+    "processes": ("--processes", "N", 1),
+    "cell_seconds": ("--cell-seconds", "S", 1),
+    "call_seconds": ("--call-seconds", "S", 1),
+    "notebook_seconds": ("--notebook-seconds", "S", 1),
+}
+
+
+def parser():
+    """The argument parser; nothing heavy is imported for --help."""
+    top = argparse.ArgumentParser(
+        prog="autograder", description="Build the notebooks, grade a class, report on it."
+    )
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    build = commands.add_parser("build", help="solutions/ -> lectures/")
+    build.add_argument("--check", action="store_true", help="write nothing; exit 1 if out of date")
+
+    grade = commands.add_parser(
+        "grade",
+        help="grade SUBMITTED_DIR/<student>/<assignment>/<assignment>.ipynb",
+        description="Grade a class into a course directory: grades.csv, gradebook.db, "
+        "autograded/, feedback/, report.html. The same command again updates them.",
+    )
+    grade.add_argument("submitted", metavar="SUBMITTED_DIR", type=Path)
+    grade.add_argument("--out", metavar="DIR", type=Path, required=True, help="course directory")
+    grade.add_argument("--assignment", metavar="ID", help="this one alone, for example 01_gqa_moe")
+    grade.add_argument(
+        "--workers", metavar="N", type=_count, help="processes here (default: all cores)"
+    )
+    grade.add_argument("--scheduler", metavar="ADDRESS", help="a Dask scheduler in their place")
+    grade.add_argument(
+        "--sandbox",
+        choices=("auto", "bwrap", "none"),
+        default="auto",
+        help="auto refuses where there is no protection; none: code you trust",
+    )
+    for name, (flag, unit, _) in LIMITS.items():
+        grade.add_argument(
+            flag, metavar=unit, type=_amount, dest=name, help=f"limit of one submission, {unit}"
+        )
+
+    report = commands.add_parser(
+        "report", help="write report.html and grades.csv anew, with grades given by hand"
+    )
+    report.add_argument("--out", metavar="DIR", type=Path, default=Path(), help="course directory")
+
+    publish = commands.add_parser("publish", help="write the student bundle, without any answer")
+    publish.add_argument("folder", metavar="DIR", type=Path, help="a new or empty folder")
+
+    selftest = commands.add_parser(
+        "selftest", help="wrong answers must lose points, right ones not"
+    )
+    selftest.add_argument("--bank", metavar="DIR", type=Path, help="default: autograder/mutants")
+    selftest.add_argument("--workers", metavar="N", type=_count, help=argparse.SUPPRESS)
+    selftest.add_argument(
+        "--sandbox", choices=("auto", "bwrap", "none"), default="auto", help=argparse.SUPPRESS
+    )
+
+    demo = commands.add_parser("demo", help="write a sample class, grade it, report")
+    demo.add_argument("--out", metavar="DIR", type=Path, default=Path("demo"))
+    demo.add_argument("--workers", metavar="N", type=_count)
+    demo.add_argument("--sandbox", choices=("auto", "bwrap", "none"), default="auto")
+    return top
+
+
+def main(arguments=None):
+    """Run a command; returns its exit status. A mistake is told in one line, with status 2."""
+    options = parser().parse_args(arguments)
+    # A student's folder name may hold what the terminal cannot show.
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    command = {
+        "build": _build,
+        "grade": _grade,
+        "report": _report,
+        "publish": _publish,
+        "selftest": _selftest,
+        "demo": _demo,
+    }[options.command]
+    try:
+        return command(options)
+    except KeyboardInterrupt:
+        print("autograder: stopped", file=sys.stderr)
+        return 130
+    except _mistakes() as error:
+        print(f"autograder: {error}", file=sys.stderr)
+        return 2
+
+
+def _mistakes():
+    """The errors whose text is one line for the user; imported when one has happened."""
+    from autograder.build import BuildError
+    from autograder.collect import GradeError
+    from autograder.publish import PublishError
+    from autograder.record import RecordError
+    from autograder.sandbox import SandboxError
+
+    return BuildError, GradeError, PublishError, RecordError, SandboxError
+
+
+def _count(text):
+    if not (text.isdecimal() and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)
+
+
+def _amount(text):
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return value
+
+
+def _limits(options):
+    from autograder.sandbox import Limits
+
+    kinds = {f.name: type(f.default) for f in fields(Limits)}
+    given = {
+        name: kinds[name](value * scale)
+        for name, (_, _, scale) in LIMITS.items()
+        if (value := getattr(options, name)) is not None
+    }
+    return replace(Limits(), **given)
+
+
+def _build(options):
+    from autograder.build import build
+
+    stale = build(check=options.check)
+    if not options.check:
+        print("\n".join(f"built {name}" for name in stale) or "lectures/ was up to date")
+        return 0
+    for name in stale:
+        print(f"lectures/{name} is out of date: run `autograder build`", file=sys.stderr)
+    return 1 if stale else 0
+
+
+def _grade(options):
+    from autograder import grade, report
+
+    _, interrupted = grade.grade(
+        options.submitted,
+        options.out,
+        assignment=options.assignment,
+        workers=options.workers,
+        scheduler=options.scheduler,
+        sandbox=options.sandbox,
+        limits=_limits(options),
+        say=lambda line: print(line, flush=True),
+    )
+    if interrupted:
+        return 130
+    print(f"report: {report.write(options.out)}")
+    return 0
+
+
+def _report(options):
+    from autograder import report
+
+    print(f"report: {report.write(options.out)}")
+    return 0
+
+
+def _publish(options):
+    from autograder.publish import publish
+
+    print(f"published {publish(options.folder)} files to {options.folder}: no answer is in them")
+    return 0
+
+
+def _selftest(options):
+    from autograder.selftest import selftest
+
+    return selftest(options.bank, workers=options.workers, sandbox=options.sandbox)
+
+
+def _demo(options):
+    from autograder.demo import demo
+
+    return demo(options.out, workers=options.workers, sandbox=options.sandbox)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,598 @@
+"""Grade a class: find the submissions, grade each in a worker process, record them in one place.
+
+    driver   walk -> jobs ->  worker: grade_submission(bytes) -> bytes  -> results -> record
+             one writer       restore, judged run, display run             gradebook, CSV, pages
+
+A job is bytes with everything in it (submission, instructor's notebook, hidden tests, seed, limits)
+and so is its result, so a worker needs no shared disk and equal jobs have equal results. Whatever a
+submission does, it costs its own student alone: every submission gets a row for every exercise.
+
+What is graded: every student's folder against every assignment that is asked for. Without a wish
+these are the assignments that at least one student has a folder for; a student without a notebook
+there gets rows with status `missing`.
+"""
+
+import base64
+import concurrent.futures
+import hashlib
+import hmac
+import json
+import os
+import secrets
+import sys
+import threading
+import time
+from contextlib import nullcontext
+from dataclasses import asdict
+from pathlib import Path
+
+from autograder import record
+from autograder.collect import GradeError, find_submissions
+from autograder.record import one_line
+from autograder.workers import LocalWorkers, cluster
+
+REPAIR_LINES = 3  # of one submission on the screen; its feedback page has them all
+
+
+# ---------------------------------------------------------------------------------------------
+# The worker: a pure function of bytes
+
+_here = threading.local()  # the warm processes of this worker; bwrap ends with its thread
+
+
+def make_job(notebook_id, source, submission, seed, limits, sandbox="auto", hidden=None) -> bytes:
+    """All that grading one submission depends on.
+
+    source: the instructor's notebook (nbformat node). submission: bytes of the student's file.
+    seed: bytes, of this submission. hidden: text of the hidden tests, None for a notebook whose
+    tests stand in its cells.
+    """
+    job = {
+        "notebook_id": notebook_id,
+        "source": source,
+        "submission": base64.b64encode(submission).decode("ascii"),
+        "seed": seed.hex(),
+        "limits": asdict(limits),
+        "sandbox": sandbox,
+        "hidden": hidden,
+    }
+    return json.dumps(job, sort_keys=True).encode()
+
+
+def grade_submission(job: bytes) -> bytes:
+    """Grade one submission: bytes of `make_job` in, bytes of JSON out.
+
+    The result holds `verdicts` (a dict per exercise, in order), `notebook` (autograded, None when
+    it could not be read), `repairs`, `problems` (of the display run) and `seconds` per stage.
+    """
+    import nbformat
+
+    from autograder.restore import Unreadable, restore
+    from autograder.sandbox import Limits, SandboxError
+
+    clock = _Clock()
+    task = json.loads(job)
+    source = nbformat.from_dict(task["source"])
+    limits = Limits(**task["limits"])
+    warm = _start_warm(task["sandbox"], limits)  # imports go on while the notebook is restored
+    try:
+        restored = restore(base64.b64decode(task["submission"]), source)
+    except Unreadable as error:
+        return _pack(zeros(source, error.status, error.message), seconds=clock.stages())
+    clock.lap("restore")
+    try:
+        for process in warm:
+            process.wait_ready()
+        clock.lap("start")
+        if task["hidden"] is None:
+            graded = _run_inline(task, restored.notebook, warm, limits, clock)
+        else:
+            graded = _run_judged(task, source, restored, warm, limits, clock)
+    except SandboxError:
+        close_warm()  # the next job of this worker starts afresh
+        raise
+    notebook, verdicts, problems = graded
+    return _pack(
+        verdicts,
+        notebook=notebook,
+        repairs=[one_line(line) for line in restored.report],
+        problems=problems,
+        seconds=clock.stages(),
+    )
+
+
+def _run_judged(task, source, restored, warm, limits, clock):
+    """The judge's verdicts, then the display run of what went well enough to be shown."""
+    from autograder.judge import Step, judge_notebook
+    from autograder.kernel import display_run
+
+    student_warm, judge_warm = warm
+    notebook = restored.notebook
+    cells = record.graded_cells(source)
+    points = {e: p for e, grade_id, p in cells if grade_id.startswith("test_")}
+    judged = judge_notebook(
+        task["notebook_id"],
+        [Step(*step) for step in restored.judged_cells()],
+        bytes.fromhex(task["seed"]),
+        student_warm,
+        judge_warm,
+        limits,
+        points=points,
+        hidden_source=task["hidden"],
+    )
+    clock.lap("judge")
+    # What hung or crashed there would do so again here, and take as long.
+    hurt = {e for e, v in judged.items() if v.status in ("timeout", "memory", "crash")}
+    skip = {
+        cell.id
+        for cell in notebook.cells
+        if "long" in cell.metadata.get("tags", ()) or _exercise(cell) in hurt
+    }
+    shown = _without_hidden_lines(notebook)
+    shown, problems = display_run(shown, student_warm, limits, skip=frozenset(skip))
+    for cell, ran in zip(notebook.cells, shown.cells, strict=True):
+        if cell.cell_type == "code":
+            cell.outputs = ran.outputs
+            cell.execution_count = ran.get("execution_count")
+    record.keep_safe_outputs(notebook)
+    record.write_scores(notebook, judged)
+    clock.lap("display")
+    return notebook, _verdicts(cells, judged, notebook), _lines(problems)
+
+
+def _run_inline(task, notebook, warm, limits, clock):
+    """A notebook with its tests in its cells: one run in the student's kernel, nbgrader's rules."""
+    from autograder.kernel import display_run
+
+    cells = record.graded_cells(notebook)
+    skip = frozenset(c.id for c in notebook.cells if "long" in c.metadata.get("tags", ()))
+    notebook, problems = display_run(notebook, warm[0], limits, skip=skip)
+    clock.lap("display")
+    verdicts = _verdicts(cells, {}, notebook)
+    record.keep_safe_outputs(notebook)
+    return notebook, verdicts, _lines(problems)
+
+
+def zeros(source, status, message):
+    """Verdicts of a submission that was not run: every exercise 0, with one status and message."""
+    return [
+        _verdict(exercise, 0.0, points, status, message)
+        for exercise, _, points in record.graded_cells(source)
+    ]
+
+
+def _verdict(exercise, score, max_score, status, message, seconds=0.0, properties=()):
+    return {
+        "exercise": exercise,
+        "score": score,
+        "max_score": max_score,
+        "status": status,
+        "message": one_line(message),
+        "seconds": seconds,
+        "properties": [list(p) for p in properties],
+    }
+
+
+def _verdicts(cells, judged, notebook):
+    """One verdict per graded cell: the judge's, or nbgrader's own rule where there is no judge."""
+    from nbgrader.utils import determine_grade
+
+    by_id = {c.metadata.nbgrader.grade_id: c for c in notebook.cells if c.metadata.get("nbgrader")}
+    found = []
+    for exercise, grade_id, points in cells:
+        v = judged.get(exercise)
+        if v is not None:
+            score = None if v.status == "ungraded" else v.score
+            if not record.valid_score(score, points):
+                raise ValueError(f"the judge gave {exercise} {score} of {points} points")
+            found.append(
+                _verdict(exercise, score, points, v.status, v.message, v.seconds, v.properties)
+            )
+            continue
+        cell = by_id[grade_id]
+        try:
+            score = determine_grade(cell)[0]
+        except (KeyError, ValueError) as error:  # partial credit beyond the maximum, no number
+            found.append(_verdict(exercise, 0.0, points, "crash", f"not a score: {error}"))
+            continue
+        if score is None:
+            found.append(_verdict(exercise, None, points, "ungraded", "waits for a hand grade"))
+        else:
+            found.append(_verdict(exercise, score, points, *_outcome(cell, score, points)))
+    return found
+
+
+def _outcome(cell, score, points):
+    """(status, message) of a cell that nbgrader graded by its outputs; never its test's text."""
+    errors = [o for o in cell.get("outputs", ()) if o.output_type == "error"]
+    names = {o.ename for o in errors}
+    if names & {"CellTimeoutError", "TimeoutError"}:
+        return "timeout", "the cell took too long"
+    if names & {"DeadKernelError"}:
+        return "crash", "the cell ended the Python process"
+    if names & {"MemoryError"}:
+        return "memory", "the cell used too much memory"
+    if cell.metadata.nbgrader.get("solution"):
+        return "graded", "no answer"  # else it would wait for a hand grade
+    if score == points:
+        return "graded", "all tests pass"
+    if errors:
+        return "graded", f"the test cell raised {errors[0].ename}"
+    return "graded", "some tests fail"
+
+
+def _exercise(cell):
+    """The exercise a cell belongs to by its grade_id, solution or test cell; None without one."""
+    return cell.metadata.get("nbgrader", {}).get("grade_id", "").removeprefix("test_") or None
+
+
+def _without_hidden_lines(notebook):
+    """A copy whose test cells end before the hidden region: the display run never reaches it."""
+    from copy import deepcopy
+
+    shown = deepcopy(notebook)
+    for cell in shown.cells:
+        head, mark, rest = cell.source.partition("### BEGIN HIDDEN TESTS")
+        if mark and cell.metadata.get("nbgrader", {}).get("grade"):
+            cell.source = head.rstrip() + rest.partition("### END HIDDEN TESTS")[2]
+    return shown
+
+
+def _lines(problems):
+    return [one_line(p) for p in problems]
+
+
+def _pack(verdicts, notebook=None, repairs=(), problems=(), seconds=None):
+    result = {
+        "verdicts": verdicts,
+        "notebook": notebook,
+        "repairs": list(repairs),
+        "problems": list(problems),
+        "seconds": seconds or {},
+    }
+    return json.dumps(result).encode()
+
+
+class _Clock:
+    """Seconds per stage."""
+
+    def __init__(self):
+        self.began = self.last = time.perf_counter()
+        self.spent = {}
+
+    def lap(self, stage):
+        now = time.perf_counter()
+        self.spent[stage] = self.spent.get(stage, 0.0) + now - self.last
+        self.last = now
+
+    def stages(self):
+        return {**self.spent, "total": time.perf_counter() - self.began}
+
+
+def _start_warm(sandbox, limits):
+    """This worker's two warm processes, started at its first job and kept for the others."""
+    from autograder import warm
+
+    key = (sandbox, limits)
+    if getattr(_here, "key", None) != key:
+        close_warm()
+        preload = [*warm.PRELOAD["judge"], "autograder.judge:preload"]
+        _here.pair = [warm.start_warm("student", sandbox, limits, wait=False)]
+        _here.pair.append(warm.start_warm("judge", sandbox, limits, preload=preload, wait=False))
+        _here.key = key
+    return _here.pair
+
+
+def close_warm():
+    """End this thread's warm processes, if any."""
+    for process in getattr(_here, "pair", ()):
+        process.close()
+    _here.pair, _here.key = (), None
+
+
+# ---------------------------------------------------------------------------------------------
+# Secret seed
+
+
+def course_seed(out) -> bytes:
+    """The secret that all hidden inputs of a course derive from: COURSE_SEED, else a file in `out`.
+
+    The file is made at first use and only its owner may read it. Keeping it keeps every score.
+    """
+    if given := os.environ.get("COURSE_SEED"):
+        return given.encode()
+    path = Path(out) / ".course_seed"
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        text = path.read_text().strip()
+        if len(text) < 32:
+            raise GradeError(
+                f"{path} holds no seed: restore it or delete it (scores may change)"
+            ) from None
+        return text.encode()
+    with os.fdopen(handle, "w") as file:
+        text = secrets.token_hex(32)
+        file.write(text + "\n")
+    return text.encode()
+
+
+def submission_seed(secret: bytes, notebook_id: str, student: str) -> bytes:
+    """The seed of one submission: HMAC-SHA256(secret, "<notebook_id>/<student>"), 32 bytes."""
+    message = f"{notebook_id}/{student}".encode("utf-8", "surrogateescape")
+    return hmac.digest(secret, message, hashlib.sha256)
+
+
+# ---------------------------------------------------------------------------------------------
+# The driver
+
+
+def course_sources(out):
+    """The instructor's notebooks, id -> notebook: this course's, and others in `out`/source."""
+    import nbformat
+
+    from autograder.build import notebook_ids, source_notebook
+
+    sources = {name: source_notebook(name) for name in notebook_ids()}
+    for path in sorted((Path(out) / "source").glob("*/*.ipynb")):
+        if path.stem == path.parent.name and path.stem not in sources:
+            sources[path.stem] = nbformat.read(path, as_version=4)
+    return sources
+
+
+def hidden_tests(notebook_id, source):
+    """The text of the hidden tests of a judged notebook; None if the tests stand in its cells."""
+    if not any(c.cell_type == "code" and 'hidden("' in c.source for c in source.cells):
+        return None
+    path = Path(__file__).parent / "hidden" / f"{notebook_id}.py"
+    try:
+        return path.read_text()
+    except OSError as error:
+        raise GradeError(f"cannot read the hidden tests {path}: {error.strerror}") from None
+
+
+def grade(
+    submitted,
+    out,
+    *,
+    assignment=None,
+    workers=None,
+    scheduler=None,
+    sandbox="auto",
+    limits=None,
+    sources=None,
+    hidden=None,
+    say=print,
+):
+    """Grade all submissions below `submitted` into the course directory `out`.
+
+    sources: id -> instructor's notebook, by default the course's own; hidden: id -> text of the
+    hidden tests, by default autograder/hidden. say: where lines go.
+    Returns (results of this run, whether it was interrupted). GradeError, RecordError or
+    SandboxError when it cannot start.
+    """
+    from autograder.restore import Unreadable, read_submission
+    from autograder.sandbox import Limits, describe
+
+    began = time.perf_counter()
+    limits = limits or Limits()
+    sources = course_sources(out) if sources is None else sources
+    if assignment and assignment not in sources:
+        raise GradeError(f"no assignment {assignment!r}: known are {', '.join(sources)}")
+    submissions, remarks = find_submissions(submitted, list(sources), assignment)
+    scope = {s.assignment for s in submissions}
+    sources = {name: source for name, source in sources.items() if name in scope}
+    if hidden is None:
+        hidden = {name: hidden_tests(name, source) for name, source in sources.items()}
+    say(describe(sandbox))
+    record.prepare_course(out, submitted, sources)
+    secret = course_seed(out)
+    for remark in remarks:
+        say(remark)
+
+    def jobs():
+        """(submission, job bytes or verdicts), read only when a worker has room for it."""
+        for s in submissions:
+            if s.problem:
+                yield s, zeros(sources[s.assignment], *s.problem)
+                continue
+            try:
+                data = read_submission(s.path, Path(submitted))
+            except Unreadable as error:
+                yield s, zeros(sources[s.assignment], error.status, error.message)
+                continue
+            seed = submission_seed(secret, s.assignment, s.student)
+            source = sources[s.assignment]
+            yield (
+                s,
+                make_job(s.assignment, source, data, seed, limits, sandbox, hidden[s.assignment]),
+            )
+
+    results, interrupted = [], False
+    with record.open_gradebook(out) as gradebook, _progress(len(submissions)) as bar:
+
+        def keep(submission, result):
+            _keep(out, gradebook, submission, result, sources[submission.assignment])
+            results.append(result)
+            for line in report_lines(result):
+                bar.write(line) if bar else say(line)
+            if bar:
+                bar.update()
+
+        try:
+            to_run = sum(1 for s in submissions if s.path)
+            _run(jobs(), keep, sources, limits, workers, scheduler, to_run)
+        except KeyboardInterrupt:
+            interrupted = True
+    everything = record.read_results(out)
+    path = record.write_csv(out, everything)
+    _say_summary(say, results, len(submissions), interrupted, time.perf_counter() - began)
+    say(f"grades: {path}")
+    return results, interrupted
+
+
+def _run(jobs, keep, sources, limits, workers, scheduler, to_run):
+    """Feed the executor, a little ahead of what it can do at once, and keep every result."""
+    if scheduler:
+        executor, workers = cluster(scheduler)
+    else:
+        workers = max(1, min(workers or os.cpu_count() or 1, to_run))
+        # One judged and one display run, and the import of torch by four processes at once.
+        executor = LocalWorkers(workers, 2 * limits.notebook_seconds + 300)
+    running = {}  # future -> (submission, job, attempt)
+
+    def collect(timeout=None):
+        done, _ = concurrent.futures.wait(
+            running, timeout, return_when=concurrent.futures.FIRST_COMPLETED
+        )
+        for future in done:
+            submission, job, attempt = running.pop(future)
+            try:
+                result = json.loads(future.result())
+            except Exception as error:  # the worker's, the cluster's or a fault of ours
+                if attempt == 1:
+                    running[executor.submit(grade_submission, job)] = (submission, job, 2)
+                    continue
+                message = f"could not be graded: {error}"
+                result = _result(zeros(sources[submission.assignment], "crash", message))
+            keep(submission, result)
+
+    try:
+        for submission, job in jobs:
+            if isinstance(job, list):
+                keep(submission, _result(job))
+                continue
+            while len(running) >= 2 * workers:
+                collect()
+            running[executor.submit(grade_submission, job)] = (submission, job, 1)
+        while running:
+            collect()
+    except BaseException:
+        executor.shutdown(wait=False, cancel_futures=True)
+        raise
+    executor.shutdown()
+
+
+def _result(verdicts):
+    return json.loads(_pack(verdicts))
+
+
+def _keep(out, gradebook, submission, result, source):
+    """Write one result everywhere. `result` gets student and assignment, and manual scores."""
+    import nbformat
+
+    from autograder import feedback
+
+    student, assignment = submission.student, submission.assignment
+    timestamp, complaint = None, None
+    if submission.path:
+        timestamp, complaint = record.read_timestamp(submission.folder)
+    notes = [*submission.notes, *([complaint] if complaint else [])]
+    result["student"], result["assignment"] = student, assignment
+    result["repairs"] = [*notes, *result["repairs"]]
+    notebook = result.pop("notebook")
+    notebook = nbformat.from_dict(notebook) if notebook else None
+    started = time.perf_counter()
+    grade_ids = {exercise: grade_id for exercise, grade_id, _ in record.graded_cells(source)}
+    ungraded = {grade_ids[v["exercise"]] for v in result["verdicts"] if v["score"] is None}
+    scores = record.record_submission(gradebook, student, assignment, notebook, timestamp, ungraded)
+    for v in result["verdicts"]:  # a grader's score in the gradebook wins
+        recorded = scores[grade_ids[v["exercise"]]]
+        if recorded != v["score"] and recorded is not None:
+            record.by_hand(v, recorded)
+    path = Path(out) / "autograded" / student / assignment / f"{assignment}.ipynb"
+    if notebook:
+        record.write_atomically(path, nbformat.writes(notebook) + "\n")
+    else:
+        path.unlink(missing_ok=True)  # of an earlier, readable submission
+    result["seconds"]["record"] = time.perf_counter() - started
+    started = time.perf_counter()
+    feedback.write(out, result, notebook)
+    result["seconds"]["feedback"] = time.perf_counter() - started
+    record.write_atomically(record.result_path(out, student, assignment), json.dumps(result))
+
+
+# ---------------------------------------------------------------------------------------------
+# What is told on the screen
+
+
+def _progress(total):
+    """A bar with the time left on a terminal, nothing where output goes to a file."""
+    if not sys.stderr.isatty():
+        return nullcontext()
+    from tqdm import tqdm
+
+    return tqdm(total=total, unit="notebook", desc="grading", smoothing=0.1)
+
+
+def report_lines(result):
+    """One line for a submission with a problem, and what was repaired in it."""
+    name = f"{result['student']} {result['assignment']}"
+    statuses = {v["status"] for v in result["verdicts"]} - {"graded", "ungraded"}
+    whole = len({(v["status"], v["message"]) for v in result["verdicts"]}) == 1
+    lines = []
+    if statuses and whole:
+        first = result["verdicts"][0]
+        lines.append(f"{name}: {first['status']}: {first['message']}")
+    else:
+        lines += [
+            f"{name}: {v['exercise']}: {v['status']}: {v['message']}"
+            for v in result["verdicts"]
+            if v["status"] in ("timeout", "memory", "crash")
+        ]
+    repairs = result["repairs"]
+    lines += [f"{name}: note: {line}" for line in repairs[:REPAIR_LINES]]
+    if len(repairs) > REPAIR_LINES:
+        lines.append(f"{name}: note: and {len(repairs) - REPAIR_LINES} more, see its feedback")
+    return [one_line(line) for line in lines]
+
+
+def _say_summary(say, results, total, interrupted, seconds):
+    for line in summary_table(results):
+        say(line)
+    if interrupted:
+        say(f"stopped: {len(results)} of {total} submissions graded; the same command goes on")
+    each = f", {seconds / len(results):.2f} s each" if results else ""
+    say(f"{len(results)} submissions in {seconds:.1f} s{each}")
+
+
+def summary_table(results, most=60):
+    """Lines of a table: students x notebooks with points and what went wrong, or per notebook."""
+    if not results:
+        return []
+    assignments = sorted({r["assignment"] for r in results})
+    students = sorted({r["student"] for r in results})
+    by = {(r["student"], r["assignment"]): r for r in results}
+    if len(students) > most:
+        table = [("assignment", "submissions", "mean", "not graded")]
+        for a in assignments:
+            mine = [r for r in results if r["assignment"] == a]
+            mean = sum(_points(r) for r in mine) / len(mine)
+            bad = sum(
+                any(v["status"] not in ("graded", "ungraded") for v in r["verdicts"]) for r in mine
+            )
+            table.append((a, str(len(mine)), f"{mean:.2f} / {_max(mine[0]):g}", str(bad)))
+    else:
+        table = [("student", *assignments)]
+        for s in students:
+            cells = (_cell(by[s, a]) if (s, a) in by else "-" for a in assignments)
+            table.append((one_line(s, 30), *cells))
+    widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
+    lines = [
+        "  ".join(t.ljust(w) for t, w in zip(row, widths, strict=True)).rstrip() for row in table
+    ]
+    return [lines[0], "  ".join("-" * w for w in widths), *lines[1:]]
+
+
+def _points(result):
+    return sum(v["score"] or 0.0 for v in result["verdicts"])
+
+
+def _max(result):
+    return sum(v["max_score"] for v in result["verdicts"])
+
+
+def _cell(result):
+    """`17.5 / 20` and the statuses that are not plain grades."""
+    odd = sorted({v["status"] for v in result["verdicts"]} - {"graded"})
+    return f"{_points(result):g} / {_max(result):g}" + (f" ({', '.join(odd)})" if odd else "")

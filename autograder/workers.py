@@ -1,0 +1,135 @@
+"""Where submissions are graded: processes of this machine, or a Dask cluster."""
+
+import concurrent.futures
+import importlib
+import multiprocessing
+import os
+import queue
+import threading
+from contextlib import suppress
+
+from autograder.collect import GradeError
+from autograder.record import one_line
+
+
+class WorkerLost(Exception):
+    """The worker process died or did not answer in time; the job may be tried again."""
+
+
+class LocalWorkers(concurrent.futures.Executor):
+    """Worker processes of this machine, as an executor of bytes -> bytes functions.
+
+    concurrent.futures.ProcessPoolExecutor fails every job of the pool when one process dies. Here
+    each process has a thread that feeds it, so a death costs one job, and a hang ends in time.
+    """
+
+    def __init__(self, workers, seconds):
+        self.seconds = seconds  # for one job
+        self.jobs = queue.SimpleQueue()
+        self.processes = set()
+        self.closed = False
+        self.threads = [threading.Thread(target=self._feed, daemon=True) for _ in range(workers)]
+        for thread in self.threads:
+            thread.start()
+
+    def submit(self, function, job):
+        future = concurrent.futures.Future()
+        self.jobs.put((future, function, job))
+        return future
+
+    def shutdown(self, wait=True, *, cancel_futures=False):
+        """End all workers; with cancel_futures at once, whatever they do."""
+        self.closed = self.closed or cancel_futures
+        for _ in self.threads:
+            self.jobs.put(None)
+        if cancel_futures:
+            for process in list(self.processes):
+                process.kill()
+        for thread in self.threads:
+            thread.join(timeout=5 if cancel_futures else None)
+
+    def _feed(self):
+        process = line = None
+        while (item := self.jobs.get()) is not None and not self.closed:
+            future, function, job = item
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                if process is None:
+                    process, line = self._start()
+                line.send((function.__module__, function.__qualname__))
+                line.send_bytes(job)
+                if not line.poll(self.seconds):
+                    raise WorkerLost("the worker did not answer in time")
+                ok, data = line.recv_bytes(1), line.recv_bytes()
+            except (EOFError, OSError) as error:
+                process = self._end(process)
+                future.set_exception(WorkerLost(f"the worker died ({type(error).__name__})"))
+            except WorkerLost as error:
+                process = self._end(process)
+                future.set_exception(error)
+            else:
+                if ok == b"+":
+                    future.set_result(data)
+                else:
+                    future.set_exception(RuntimeError(data.decode()))
+        if process is not None:
+            line.close()  # the worker ends by itself, and its warm processes with it
+            process.join(timeout=0 if self.closed else 10)
+            self._end(process)
+
+    def _start(self):
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        process = context.Process(target=_work, args=(theirs,), daemon=True)
+        process.start()
+        theirs.close()
+        self.processes.add(process)
+        ours.recv_bytes()  # it is there: the clock of its first job starts now
+        return process, ours
+
+    def _end(self, process):
+        if process is not None:
+            process.kill()
+            process.join(timeout=5)
+            self.processes.discard(process)
+
+
+def _work(line):
+    """A worker process: call functions by name on bytes until the driver hangs up."""
+    with suppress(OSError):
+        os.setsid()  # Ctrl-C is for the driver, which then ends us
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    try:
+        line.send_bytes(b"ready")
+        while True:
+            module, name = line.recv()
+            job = line.recv_bytes()
+            try:
+                data, mark = getattr(importlib.import_module(module), name)(job), b"+"
+            except Exception as error:
+                data, mark = one_line(f"{type(error).__name__}: {error}").encode(), b"-"
+            line.send_bytes(mark)
+            line.send_bytes(data)
+    except (EOFError, OSError):
+        pass
+
+
+def cluster(address):
+    """(executor, number of workers) of a running Dask scheduler; GradeError in one line."""
+    try:
+        from distributed import Client
+    except ImportError:
+        raise GradeError(
+            "--scheduler needs Dask: pip install 'dask[distributed]' here and on the workers"
+        ) from None
+    try:
+        client = Client(address, timeout="10s")
+        threads = sum(client.nthreads().values())
+    except (OSError, ValueError, TimeoutError) as error:
+        raise GradeError(f"no Dask scheduler at {address}: {one_line(error)}") from None
+    if not threads:
+        raise GradeError(
+            f"the scheduler at {address} has no workers: start `dask worker {address}`"
+        )
+    return client.get_executor(pure=False, retries=0), threads
