@@ -1,0 +1,89 @@
+"""The explorers: pictures that answer to a slider at once, without asking the kernel.
+
+An explorer is an anywidget. Python sends the sizes of a few models, JavaScript computes and draws
+from them (`common.js` and one file for each explorer), so a key press is a new picture within a
+frame. Where no widget can show (GitHub, an exported page, a notebook that is not trusted) a
+picture of its starting state stands in.
+"""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import anywidget
+import traitlets
+
+from course_lib.configs import REAL_CONFIGS, ModelConfig, linear_shapes
+from course_lib.widgets import still
+
+FOLDER = Path(__file__).parent
+DENSE = ("Llama-2-7B", "Llama-3-8B", "Qwen2.5-7B", "Qwen2.5-Math-1.5B")
+
+
+def lora_rank_explorer(own: ModelConfig | None = None, model: str = "Llama-2-7B", rank: int = 16):
+    """A widget: LoRA rank against trainable parameters on real models, beside the lecture's table.
+
+    own: the sizes of a model of yours, shown as "own" and first. model and rank: where it starts;
+    ValueError for a model it does not know or a rank outside 1..256.
+    """
+    if rank not in range(1, 257):
+        raise ValueError(f"rank must be a whole number from 1 to 256, not {rank!r}")
+    return _Explorer("lora_rank", still.lora_rank, _models(DENSE, own), _start(own, model), rank)
+
+
+def kv_cache_explorer(own: ModelConfig | None = None, model: str = "Llama-3-8B"):
+    """A widget: bytes of the KV cache with MHA, GQA and MQA, and what fits beside the weights.
+
+    own: the sizes of a model of yours, shown as "own" and first. model: where it starts.
+    """
+    return _Explorer("kv_cache", still.kv_cache, _models(REAL_CONFIGS, own), _start(own, model))
+
+
+class _Explorer(anywidget.AnyWidget):
+    models = traitlets.Dict().tag(sync=True)  # name -> sizes, see _sizes
+    # What is chosen; written back when a control is released, so a cell can read it.
+    model = traitlets.Unicode().tag(sync=True)
+    rank = traitlets.Int(16).tag(sync=True)
+
+    # ipywidgets 7 shows itself through this and would never ask for the mime bundle below.
+    _ipython_display_ = None
+
+    def __init__(self, name, picture, models, model, rank=16):
+        if model not in models:
+            raise ValueError(f"no model {model!r}: take one of {', '.join(models)}")
+        self._esm = script(name)
+        self._css = (FOLDER / "explorer.css").read_text(encoding="utf-8")
+        self._picture = picture
+        super().__init__(models=models, model=model, rank=rank)
+
+    def _repr_mimebundle_(self, **kwargs):
+        shown = super()._repr_mimebundle_(**kwargs)
+        if shown is None:
+            return None
+        data, metadata = shown if isinstance(shown, tuple) else (shown, {})
+        text, png = self._picture(self.models[self.model], self.model, self.rank)
+        # Colab needs the metadata that anywidget adds.
+        return {**data, "text/plain": text, "image/png": png}, metadata
+
+
+def script(name: str) -> str:
+    """The JavaScript of an explorer: one module, the common part first."""
+    return "".join((FOLDER / f"{part}.js").read_text("utf-8") for part in ("common", name))
+
+
+def _models(names, own):
+    mine = {} if own is None else {"own": _sizes(own)}
+    return mine | {name: _sizes(REAL_CONFIGS[name]) for name in names}
+
+
+def _start(own, model):
+    return model if own is None else "own"
+
+
+def _sizes(config):
+    """The config's fields and `modules`: [name, out, in, how many a layer] for one layer."""
+    modules = {}
+    for name, shape in linear_shapes(config).items():
+        if name.startswith("model.layers.0."):
+            key = (name.rsplit(".", 1)[-1], *shape)
+            modules[key] = modules.get(key, 0) + 1
+    return asdict(config) | {"modules": [[*key, copies] for key, copies in modules.items()]}
