@@ -215,7 +215,9 @@ def test_errors_of_the_check_are_the_courses(exercise):
 def test_wrong_use_is_explained(exercise, capsys):
     exercise(one_case(expected=1))
     check("f")
-    assert 'call it as check("f", f)' in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert 'call it as check("f", f)' in out and "error of the course" not in out
+    assert not run_check("f").passed
 
 
 def test_an_unknown_name_is_explained(capsys):

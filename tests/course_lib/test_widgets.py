@@ -54,14 +54,12 @@ def test_lora_counts_agree_with_python(javascript):
     models = lora_rank_explorer(OWN).models
     configs = {"own": OWN} | REAL_CONFIGS
     sets = [ATTENTION, ["q_proj"], ["down_proj"], ["w1", "w2", "w3", "q_proj"]]
-    for names in sets:
-        for r in (1, 16, 256):
-            seen = javascript(
-                "lora_rank", every(f"x.loraParameters(m, {json.dumps(names)}, {r})"), models
-            )
-            for name, count in seen.items():
-                shapes = linear_shapes(configs[name]).items()
-                chosen = [s for n, s in shapes if n.rsplit(".", 1)[-1] in names]
+    ask = f"{json.dumps(sets)}.map(s => [1, 16, 256].map(r => x.loraParameters(m, s, r)))"
+    for name, counts in javascript("lora_rank", every(ask), models).items():
+        shapes = linear_shapes(configs[name]).items()
+        for names, row in zip(sets, counts, strict=True):
+            chosen = [s for n, s in shapes if n.rsplit(".", 1)[-1] in names]
+            for r, count in zip((1, 16, 256), row, strict=True):
                 assert count == sum(r * a + r * b for a, b in chosen), (name, names, r)
     # Measured with peft: notebook 02's own example.
     expression = f"x.loraParameters(m, {json.dumps(ATTENTION)}, 16)"

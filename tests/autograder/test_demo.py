@@ -1,0 +1,71 @@
+import csv
+import json
+
+import nbformat
+import pytest
+import tiny
+
+from autograder import demo
+from autograder.restore import restore
+
+
+@pytest.fixture(scope="module")
+def answers():
+    return demo.sample_answers(tiny.blank(), tiny.SOLVED)
+
+
+def test_the_class_is_varied(answers):
+    assert len(answers) >= 10
+    same = [s for s in answers if answers[s] == answers["ada_perfect"]]
+    assert set(same) == {"ada_perfect", "oscar_links", "Łucja O'Neil-Šimić"}
+
+
+def test_the_files_are_notebooks_but_one(answers):
+    for student, data in answers.items():
+        if student == "nora_broken_file":
+            with pytest.raises(json.JSONDecodeError):
+                json.loads(answers["nora_broken_file"] or "{")
+        else:
+            nbformat.reads(data.decode(), as_version=4)
+
+
+def test_colab_loses_metadata_and_keeps_answers(answers):
+    notebook = json.loads(answers["grace_colab"])
+    assert all("nbgrader" not in c["metadata"] and "id" not in c for c in notebook["cells"])
+    restored = restore(answers["grace_colab"], tiny.source())
+    assert restored.sources["double"] == tiny.SOLVED["double"]
+    assert restored.sources["shift"] == tiny.SOLVED["shift"]
+    assert restored.report and not restored.missing
+
+
+def test_mistakes_are_python_that_defines_the_exercise():
+    for name, source in {**demo.MISREAD, **demo.MISCOUNT}.items():
+        names = compile(source, name, "exec").co_names
+        assert name in names
+
+
+@pytest.mark.slow
+def test_the_demo_from_beginning_to_end(tmp_path):
+    lines = []
+    assert demo.demo(tmp_path, workers=2, say=lines.append) == 0
+    with (tmp_path / "grades.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    total, statuses = {}, {}
+    for row in rows:
+        key = (row["student"], row["assignment"])
+        total[key] = total.get(key, 0.0) + float(row["score"] or 0)
+        statuses.setdefault(row["student"], set()).add(row["status"])
+    for notebook in demo.NOTEBOOKS:
+        for student in ("ada_perfect", "farid_noisy", "grace_colab", "Łucja O'Neil-Šimić"):
+            assert total[student, notebook] == 20, (student, notebook)
+        for student in ("ben_blank", "jack_forges", "nora_broken_file"):
+            assert total[student, notebook] == 0, (student, notebook)
+        for student in ("chloe_half_done", "dmitri_misread", "emma_miscounted", "hugo_endless"):
+            assert 0 < total[student, notebook] < 20, (student, notebook)
+    assert {"timeout"} <= statuses["hugo_endless"] and {"crash"} <= statuses["iris_kills_kernel"]
+    assert statuses["nora_broken_file"] == {"unreadable"}
+    assert (tmp_path / "report.html").is_file()
+    assert any(line.startswith("report: ") for line in lines)
+    # A second run meets the link that the first one wrote, and does not write through it.
+    demo.write_class(tmp_path / "submitted")
+    assert (tmp_path / "submitted/oscar_links/02_lora_parameters").is_dir()
