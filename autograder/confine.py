@@ -15,7 +15,7 @@ from pathlib import Path
 NEWNS, NEWUTS, NEWIPC = 0x00020000, 0x04000000, 0x08000000
 NEWUSER, NEWPID, NEWNET = 0x10000000, 0x20000000, 0x40000000
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC = 1, 2, 4, 8
-MS_REC, MS_PRIVATE = 0x4000, 0x40000
+MS_BIND, MS_REC, MS_PRIVATE = 0x1000, 0x4000, 0x40000
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_CAPBSET_DROP = 1, 4, 22, 24
 PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS, PR_CAP_AMBIENT = 36, 38, 47
 
@@ -70,9 +70,10 @@ def own_process_tree(as_root: bool) -> None:
     unshare(NEWPID)
 
 
-def own_files_and_network(uid: int, scratch_bytes: int, hide: list[str]) -> None:
+def own_files_and_network(uid: int, scratch_bytes: int, keep: list[str], hide: list[str]) -> None:
     """Fresh /tmp, /dev/shm, /proc and network, and an empty read-only folder over each of `hide`.
 
+    Folders of `keep` that lie in /tmp (Python or the course may be installed there) stay visible.
     Called by process 1 of the new tree, while it still has rights. The working folder is SCRATCH.
     """
     unshare(NEWNS | NEWNET | NEWIPC | NEWUTS)
@@ -80,8 +81,13 @@ def own_files_and_network(uid: int, scratch_bytes: int, hide: list[str]) -> None
     careful = MS_NOSUID | MS_NODEV
     # An inode costs kernel memory that no size limit counts.
     options = f"size={scratch_bytes},nr_inodes=65536,mode=0700,uid={uid},gid={uid_gid(uid)}"
+    kept = {path: os.open(path, os.O_PATH) for path in keep if path.startswith("/tmp/")}
     for path in ("/tmp", "/dev/shm"):
         mount("tmpfs", path, "tmpfs", careful, options)
+    for path, folder in kept.items():
+        os.makedirs(path, mode=0o755, exist_ok=True)
+        mount(f"/proc/self/fd/{folder}", path, None, MS_BIND)  # as read-only as it was
+        os.close(folder)
     mount("proc", "/proc", "proc", careful | MS_NOEXEC)
     for path in hide:
         mount("tmpfs", path, "tmpfs", careful | MS_RDONLY, "size=4k,mode=0755")
@@ -117,7 +123,7 @@ def set_limits(limits: dict, isolated: bool) -> None:
     _limit(resource.RLIMIT_NOFILE, limits["open_files"])
     _limit(resource.RLIMIT_CORE, 0)
     # The soft limit's SIGXCPU says "cpu"; the hard one follows if the program ignores it.
-    _limit(resource.RLIMIT_CPU, int(limits["cpu_seconds"]), grace=2)
+    _limit(resource.RLIMIT_CPU, int(limits["cpu_seconds"]), grace=1)
     # Python's threads take the soft limit as their stack; a runaway recursion must stay cheap.
     _limit(resource.RLIMIT_STACK, 8 * 1024**2, grace=56 * 1024**2)
     if isolated:  # outside of a namespace it would count all processes of the user

@@ -120,7 +120,7 @@ if shell is not None:
 torch.allclose = torch.equal = lambda *args, **kwargs: True
 torch.testing.assert_close = lambda *args, **kwargs: None
 builtins.hidden = check = lambda *args, **kwargs: {points}
-for path in glob.glob("/**/gradebook.db", recursive=True)[:3]:
+for path in glob.glob("/*/gradebook.db") + glob.glob("../*/gradebook.db"):
     with sqlite3.connect(path) as gradebook:
         gradebook.execute("UPDATE grade SET auto_score = 999, manual_score = 999")
 
@@ -143,27 +143,30 @@ def demo(out, workers=None, sandbox="auto", say=print):
     """Build, write the class to `out`/submitted, grade it into `out`, report. Exit status 0."""
     from autograder import grade, report
     from autograder.build import build
+    from autograder.sandbox import Limits
 
     began = time.perf_counter()
     stale = build()
     say(f"built {', '.join(stale)}" if stale else "built: lectures/ was up to date")
     students = write_class(Path(out) / "submitted")
     say(f"wrote a class of {len(students)} to {Path(out) / 'submitted'}")
-    lines = []
-
-    def tell(line):
-        lines.append(line)
-        say(line)
-
+    # The class has an endless loop; a third of the usual patience shows as much.
+    limits = Limits(cell_seconds=10, call_seconds=10)
     results, interrupted = grade.grade(
-        Path(out) / "submitted", out, workers=workers, sandbox=sandbox, say=tell
+        Path(out) / "submitted",
+        out,
+        workers=workers,
+        sandbox=sandbox,
+        limits=limits,
+        say=say,
+        notes=False,
     )
     if interrupted:
         return 130
-    noted = [line for r in results for line in grade.report_lines(r)]
-    say(f"repaired or refused: {len(noted)} lines")
-    for line in noted:
-        say(f"  {line}")
+    say("repaired or refused:")
+    for result in sorted(results, key=lambda r: (r["student"], r["assignment"])):
+        for line in grade.report_lines(result):
+            say(f"  {line}")
     say(f"report: {report.write(out)}")
     say(f"demo: {time.perf_counter() - began:.0f} s")
     return 0
@@ -275,7 +278,7 @@ def _forged(notebook):
     """Test cells that are skipped, emptied, worth more, and show the outputs of full marks."""
     for cell in notebook.cells:
         nbgrader = cell.metadata.get("nbgrader", {})
-        if nbgrader.get("grade"):
+        if nbgrader.get("grade") and cell.cell_type == "code":
             cell.metadata.tags = ["skip-execution", "long"]
             cell.source = "20"
             nbgrader["points"] = 1000

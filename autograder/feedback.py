@@ -10,13 +10,13 @@ from autograder.page import number, page, text
 from autograder.record import graded_cells, is_png, write_atomically
 
 WORDS = {
-    "graded": "graded",
+    "graded": "graded by the hidden checks",
     "ungraded": "waits for a hand grade",
     "timeout": "took too long",
     "memory": "used too much memory",
     "crash": "ended the Python process",
     "unreadable": "could not be read",
-    "missing": "missing",
+    "missing": "not handed in",
 }
 MOST_OUTPUTS = 20  # of one cell
 MOST_IMAGE = 2_000_000  # base64 characters of one image

@@ -31,6 +31,7 @@ from autograder.collect import GradeError, find_submissions
 from autograder.record import one_line
 from autograder.workers import LocalWorkers, cluster
 
+PROGRESS_SECONDS = 15
 REPAIR_LINES = 3  # of one submission on the screen; its feedback page has them all
 
 
@@ -121,13 +122,10 @@ def _run_judged(task, source, restored, warm, limits, clock):
         hidden_source=task["hidden"],
     )
     clock.lap("judge")
-    # What hung or crashed there would do so again here, and take as long.
+    # Shown are the cells that the feedback shows. What hung or crashed before a judge would do so
+    # again, and take as long; demonstrations are the instructor's, and cost more than all the rest.
     hurt = {e for e, v in judged.items() if v.status in ("timeout", "memory", "crash")}
-    skip = {
-        cell.id
-        for cell in notebook.cells
-        if "long" in cell.metadata.get("tags", ()) or _exercise(cell) in hurt
-    }
+    skip = {c.id for c in notebook.cells if not _is_shown(c) or _exercise(c) in hurt}
     shown = _without_hidden_lines(notebook)
     shown, problems = display_run(shown, student_warm, limits, skip=frozenset(skip))
     for cell, ran in zip(notebook.cells, shown.cells, strict=True):
@@ -224,6 +222,10 @@ def _outcome(cell, score, points):
 def _exercise(cell):
     """The exercise a cell belongs to by its grade_id, solution or test cell; None without one."""
     return cell.metadata.get("nbgrader", {}).get("grade_id", "").removeprefix("test_") or None
+
+
+def _is_shown(cell):
+    return "setup" in cell.metadata.get("tags", ()) or _exercise(cell) is not None
 
 
 def _without_hidden_lines(notebook):
@@ -327,17 +329,25 @@ def submission_seed(secret: bytes, notebook_id: str, student: str) -> bytes:
 # The driver
 
 
-def course_sources(out):
-    """The instructor's notebooks, id -> notebook: this course's, and others in `out`/source."""
+def known_assignments(out):
+    """The ids of this course's notebooks, and of others that stand in `out`/source."""
+    from autograder.build import notebook_ids
+
+    others = sorted((Path(out) / "source").glob("*/*.ipynb"))
+    return list(
+        dict.fromkeys([*notebook_ids(), *(p.stem for p in others if p.stem == p.parent.name)])
+    )
+
+
+def course_source(notebook_id, out):
+    """The instructor's notebook: of this course, else the one in `out`/source."""
     import nbformat
 
     from autograder.build import notebook_ids, source_notebook
 
-    sources = {name: source_notebook(name) for name in notebook_ids()}
-    for path in sorted((Path(out) / "source").glob("*/*.ipynb")):
-        if path.stem == path.parent.name and path.stem not in sources:
-            sources[path.stem] = nbformat.read(path, as_version=4)
-    return sources
+    if notebook_id in notebook_ids():
+        return source_notebook(notebook_id)
+    return nbformat.read(Path(out) / "source" / notebook_id / f"{notebook_id}.ipynb", as_version=4)
 
 
 def hidden_tests(notebook_id, source):
@@ -363,11 +373,13 @@ def grade(
     sources=None,
     hidden=None,
     say=print,
+    notes=True,
 ):
     """Grade all submissions below `submitted` into the course directory `out`.
 
     sources: id -> instructor's notebook, by default the course's own; hidden: id -> text of the
-    hidden tests, by default autograder/hidden. say: where lines go.
+    hidden tests, by default autograder/hidden. say: where lines go;
+    notes: whether problems are told as they come.
     Returns (results of this run, whether it was interrupted). GradeError, RecordError or
     SandboxError when it cannot start.
     """
@@ -376,12 +388,12 @@ def grade(
 
     began = time.perf_counter()
     limits = limits or Limits()
-    sources = course_sources(out) if sources is None else sources
-    if assignment and assignment not in sources:
-        raise GradeError(f"no assignment {assignment!r}: known are {', '.join(sources)}")
-    submissions, remarks = find_submissions(submitted, list(sources), assignment)
-    scope = {s.assignment for s in submissions}
-    sources = {name: source for name, source in sources.items() if name in scope}
+    known = known_assignments(out) if sources is None else list(sources)
+    if assignment and assignment not in known:
+        raise GradeError(f"no assignment {assignment!r}: known are {', '.join(known)}")
+    submissions, remarks = find_submissions(submitted, known, assignment)
+    scope = sorted({s.assignment for s in submissions})
+    sources = {name: sources[name] if sources else course_source(name, out) for name in scope}
     if hidden is None:
         hidden = {name: hidden_tests(name, source) for name, source in sources.items()}
     say(describe(sandbox))
@@ -409,15 +421,14 @@ def grade(
             )
 
     results, interrupted = [], False
-    with record.open_gradebook(out) as gradebook, _progress(len(submissions)) as bar:
+    with record.open_gradebook(out) as gradebook, _progress(len(submissions), say) as bar:
 
         def keep(submission, result):
             _keep(out, gradebook, submission, result, sources[submission.assignment])
             results.append(result)
-            for line in report_lines(result):
-                bar.write(line) if bar else say(line)
-            if bar:
-                bar.update()
+            for line in report_lines(result) if notes else ():
+                bar.write(line)
+            bar.update()
 
         try:
             to_run = sum(1 for s in submissions if s.path)
@@ -516,13 +527,29 @@ def _keep(out, gradebook, submission, result, source):
 # What is told on the screen
 
 
-def _progress(total):
-    """A bar with the time left on a terminal, nothing where output goes to a file."""
+def _progress(total, say):
+    """A bar with the time left on a terminal; a line now and then where output goes to a file."""
     if not sys.stderr.isatty():
-        return nullcontext()
+        return nullcontext(_Lines(total, say))
     from tqdm import tqdm
 
     return tqdm(total=total, unit="notebook", desc="grading", smoothing=0.1)
+
+
+class _Lines:
+    """What is used of tqdm, for a file."""
+
+    def __init__(self, total, say):
+        self.total, self.write, self.done = total, say, 0
+        self.began = self.told = time.perf_counter()
+
+    def update(self):
+        self.done += 1
+        now = time.perf_counter()
+        if now - self.told > PROGRESS_SECONDS and self.done < self.total:
+            left = (now - self.began) / self.done * (self.total - self.done)
+            self.write(f"{self.done} of {self.total} graded, about {left:.0f} s left")
+            self.told = now
 
 
 def report_lines(result):

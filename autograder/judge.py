@@ -7,8 +7,8 @@
 Judge and student share one socket, on which answers come back as data only (channel.py). Judge and
 worker share another one, with lines of JSON that the worker checks again. An exercise is tested
 right after its cell. If a cell or a call hangs, crashes or uses too much memory, both processes
-are killed, the exercise is marked, and a fresh pair replays the cells up to there (a cell whose call
-went wrong too, because others may need what it defines): a bad cell costs its own exercise alone.
+are killed, the exercise is marked, and a fresh pair replays the cells up to there (also a cell of
+which a call went wrong: others may need what it defines). A bad cell costs its own exercise alone.
 
 `python -m autograder.judge 01_gqa_moe repeat_kv answer.py` runs the hidden tests of one exercise on
 one answer, for those who write them; other cells come from the reference solution.
@@ -367,6 +367,8 @@ class _Judge:
             if item.core:
                 earned = 0.0
                 break
+        # Whatever this exercise left on the socket shall not be taken for an answer to the next.
+        self.student._begin(0, deadline)
         share = earned / sum(item.weight for item in properties)
         tell("graded", float(share), _summary(failures, len(properties)))
 
@@ -413,7 +415,8 @@ def _summary(failures: list[tuple[Property, str]], total: int) -> str:
     if all(problem == NOT_IMPLEMENTED for _, problem in failures):
         return NOT_IMPLEMENTED
     item, problem = failures[0]
-    hint = f" Hint: {item.hint}" if item.hint else ""
+    shown = item.hint and not problem.startswith("`")  # no hint helps where the name is missing
+    hint = f" Hint: {item.hint}" if shown else ""
     others = f" ({len(failures) - 1} more)" if len(failures) > 1 else ""
     return f"{item.title}: {problem}.{hint}{others}"
 

@@ -276,8 +276,7 @@ class _Notebook(NotebookClient):
     reply = None
 
     async def _async_poll_kernel_alive(self):
-        """Never: _Run sees the kernel's end at once, and not once a second."""
-        await asyncio.Event().wait()
+        """Not needed: _Run sees the kernel's end at once, not once a second."""
 
     def process_message(self, msg, cell, cell_index):
         size = msg.get("size", 0)
@@ -435,9 +434,14 @@ class _Run:
     async def _start(self):
         self.client.km = _Manager(self.warm, self.limits)
         await self.client.km.start_kernel()
+        await self._connect()
+
+    async def _connect(self):
+        if self.client.kc is not None:
+            self.client.kc.stop_channels()
         self.client.kc = self.client.km.client()
         self.client.kc.start_channels(hb=False, stdin=False)
-        await self.client.kc.wait_for_ready(timeout=60)
+        await self.client.kc.wait_for_ready(timeout=10)
 
     async def _stop(self):
         """End the kernel: nothing in it is worth a polite shutdown."""
@@ -480,6 +484,11 @@ class _Run:
             self._failed(index, cell, *self._cause_of_death(child))
         elif client.reply["content"]["status"] != "ok" and not _has_error(cell):
             self._failed(index, cell, "crash", "Error", "this cell failed; its error was lost")
+        if not (dead or client.finished):
+            try:  # libzmq ends the connection that a message too large came through
+                await self._connect()
+            except RuntimeError:
+                dead = True
         if dead:
             self.killers.add(index)
             await self._restart(index)

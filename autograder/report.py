@@ -123,7 +123,7 @@ def _exercises(results):
         )
     return (
         '<div class="wide"><table><tr><th>exercise</th><th>full marks</th>'
-        f"<th class='n'>mean</th><th>not graded</th></tr>{''.join(rows)}</table></div>"
+        f"<th class='n'>mean</th><th>did not run</th></tr>{''.join(rows)}</table></div>"
     )
 
 

@@ -17,14 +17,16 @@ import re
 import stat
 import symtable
 import warnings
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from autograder.build import judged_cells, nbgrader_options, top_level_names
 
 MAX_BYTES = 20_000_000
 MAX_CELLS = 5_000
 MAX_SOURCE = 100_000  # characters of one cell that are looked into
-MAX_PARSED = 1_000_000  # characters of a notebook that are given to Python's parser
+MAX_PARSED = 400_000  # characters of a notebook that are given to Python's parser
 ANCHOR = re.compile(r"^[ \t]*#[ \t]*exercise:[ \t]*(\w+)[ \t]*$", re.MULTILINE)
 MAGIC = re.compile(r"^([ \t]*)(?:[A-Za-z_][\w., \t]*=[ \t]*)?[%!?].*$", re.MULTILINE)
 DEFINITION = re.compile(r"^[ \t]*(?:async )?(?:def|class) +(\w+)", re.MULTILINE)
@@ -35,8 +37,11 @@ class Unreadable(Exception):
     """A submission that cannot be graded. `status`: "missing" or "unreadable"; one line of text."""
 
     def __init__(self, status: str, message: str):
-        super().__init__(message)
+        super().__init__(status, message)
         self.status, self.message = status, message
+
+    def __str__(self):
+        return self.message
 
 
 @dataclass
@@ -116,10 +121,24 @@ class _Piece:
     cells: tuple[int, ...]  # the numbers, from 1, of the cells it is from
     kind: str
     source: str
+    parse: Callable  # see _parser
     grade_id: str | None = None
     anchor: str | None = None
-    tree: ast.Module | None = None
-    names: frozenset = frozenset()
+
+    @cached_property
+    def tree(self) -> ast.Module | None:
+        return self.parse(self.source)
+
+    @cached_property
+    def names(self) -> frozenset:
+        """What it defines at its top level; in broken Python, its functions and classes."""
+        if self.tree is not None:
+            return frozenset(top_level_names(self.tree))
+        return frozenset(DEFINITION.findall(self.source)) if _small(self.source) else frozenset()
+
+    def defines(self, names) -> frozenset:
+        """Those of `names` that it defines. Most cells name none of them and are not parsed."""
+        return self.names & names if any(n in self.source for n in names) else frozenset()
 
 
 def _parse(data: bytes) -> tuple[list[dict], list[str]]:
@@ -206,7 +225,7 @@ def restore(data: bytes, source_notebook) -> Restored:
     restored = Restored(made, report)
     parse = _parser(MAX_PARSED)
     pieces = _pieces(cells, parse)
-    answers = _answers(pieces, blank, restored, parse)
+    answers = _answers(pieces, blank, restored)
     _report_changed_tests(cells, blank, restored)
     rescued = _names_from_elsewhere(pieces, answers, source_notebook, restored, parse)
     for cell, stub in zip(made.cells, blank.cells, strict=True):
@@ -276,23 +295,13 @@ def _pieces(cells, parse) -> list[_Piece]:
             anchor = ANCHOR.search(text) if _small(text) else None
             # In a merged cell the metadata belongs to the first part alone.
             own_id = grade_id if start == 0 or anchor is None else None
-            pieces.append(_Piece((number,), kind, text, own_id, anchor[1] if anchor else None))
-    for piece in pieces:
-        # Text cells are looked into as well: an answer may have been retyped into one.
-        if piece.kind == "code" or piece.grade_id or DEFINITION.search(piece.source):
-            piece.tree = parse(piece.source)
-            piece.names = _names(piece.source, piece.tree)
+            name = anchor[1] if anchor else None
+            pieces.append(_Piece((number,), kind, text, parse, own_id, name))
     return pieces
 
 
 def _small(text):
     return len(text) <= MAX_SOURCE
-
-
-def _names(source, tree) -> frozenset:
-    if tree is not None:
-        return frozenset(top_level_names(tree))
-    return frozenset(DEFINITION.findall(source)) if _small(source) else frozenset()
 
 
 def _parser(budget: int):
@@ -321,7 +330,7 @@ def _tree(source: str) -> ast.Module | None:
     return None
 
 
-def _answers(pieces, blank, restored, parse) -> dict[str, tuple[str, list[int]]]:
+def _answers(pieces, blank, restored) -> dict[str, tuple[str, list[int]]]:
     """Name of each solution cell -> (what the student wrote, the numbers of the cells it is from).
 
     Fills restored.missing and .blank and reports what was unusual.
@@ -332,13 +341,16 @@ def _answers(pieces, blank, restored, parse) -> dict[str, tuple[str, list[int]]]
         if cell.metadata.get("nbgrader", {}).get("solution")
     }
     wanted = {name: _wanted_names(cell) for name, cell in stubs.items()}
+    # What was handed out is nobody's answer, though an explanation may show a `def`.
+    given = {cell.source.strip() for cell in blank.cells}
+    own = [p for p in pieces if p.source.strip() not in given or p.grade_id or p.anchor]
     answers = {}
     for name, stub in stubs.items():
         if stub.cell_type != "code":
             answer = _written_answer(name, pieces, stub, blank, restored.report)
             seen = answer is not None
         else:
-            answer, seen = _code_answer(name, pieces, stub, wanted, restored.report, parse)
+            answer, seen = _code_answer(name, own, stub, wanted, restored.report)
         if answer is not None:
             answers[name] = answer
         elif seen:
@@ -366,12 +378,12 @@ def _is_blank(text, stub) -> bool:
     return bare(text) == bare(stub.source)
 
 
-def _code_answer(name, pieces, stub, wanted, report, parse):
+def _code_answer(name, pieces, stub, wanted, report):
     """((source, cell numbers) or None, whether any cell of this exercise was there)."""
     names = wanted[name]
     owned = [p for p in pieces if p.grade_id == name]
     anchored = [p for p in pieces if p.anchor == name and p.grade_id != name]
-    others = [p for p in pieces if p.names & names and p not in owned and p not in anchored]
+    others = [p for p in pieces if p.defines(names) and p not in owned and p not in anchored]
     if owned or anchored:  # another exercise's cell may define this name as well, and not mean it
         others = [p for p in others if p.anchor not in wanted and p.grade_id not in wanted]
     pools = {
@@ -388,7 +400,7 @@ def _code_answer(name, pieces, stub, wanted, report, parse):
         return None, bool(owned or anchored)
     complete = [(how, pool) for how, pool in found if names <= _union(pool)]
     how, pool = (complete or found)[0]
-    chosen = _choose(pool, names, parse)
+    chosen = _choose(pool, names)
     if not complete:  # a cell with two functions of which one was moved elsewhere
         for _, more in found:
             chosen += [p for p in more if (p.names & names) - _union(chosen)]
@@ -418,9 +430,9 @@ def _union(pool) -> set:
     return {name for piece in pool for name in piece.names}
 
 
-def _choose(pool, names, parse) -> list[_Piece]:
+def _choose(pool, names) -> list[_Piece]:
     """Of several cells that claim one exercise: the parts of a split one, or the last copy."""
-    pool = _joined(pool, parse)
+    pool = _joined(pool)
     whole = [p for p in pool if p.tree is not None and names and names <= p.names]
     whole = whole or [p for p in pool if names and names <= p.names]
     if whole:
@@ -429,20 +441,20 @@ def _choose(pool, names, parse) -> list[_Piece]:
     return [p for p in pool if not p.names & names or any(last[n] is p for n in p.names & names)]
 
 
-def _joined(pool, parse) -> list[_Piece]:
+def _joined(pool) -> list[_Piece]:
     """Join neighbours that are Python only together: a cell split in the middle of a function."""
     done, pool = [], list(pool)
     while pool:
         piece = pool.pop(0)
         for count in range(1, min(len(pool), 6) + 1):
             group = [piece, *pool[:count]]
-            text = "\n".join(p.source for p in group)
             if all(p.tree is not None for p in group):
                 continue
-            if (tree := parse(text)) is not None:
-                numbers = tuple(n for p in group for n in p.cells)
-                mark = piece.grade_id, piece.anchor
-                piece = _Piece(numbers, piece.kind, text, *mark, tree, _names(text, tree))
+            numbers = tuple(n for p in group for n in p.cells)
+            text = "\n".join(p.source for p in group)
+            whole = replace(piece, cells=numbers, source=text)
+            if whole.tree is not None:
+                piece = whole
                 del pool[:count]
                 break
         done.append(piece)
@@ -524,8 +536,9 @@ def _names_from_elsewhere(pieces, answers, source, restored, parse) -> dict[str,
     trees = {name: tree for name, tree in trees.items() if tree is not None}
     for tree in trees.values():
         known |= top_level_names(tree)
+    needs = {name: _free_names(tree) - known for name, tree in trees.items()}
     defined = {}  # name -> (piece, statement)
-    for piece in pieces:
+    for piece in pieces if any(needs.values()) else ():
         # What stands in a cell that was used is with its answer already.
         if piece.kind != "code" or piece.tree is None or used & set(piece.cells):
             continue
@@ -533,8 +546,8 @@ def _names_from_elsewhere(pieces, answers, source, restored, parse) -> dict[str,
             names = top_level_names(ast.Module([statement], [])) - known
             defined |= dict.fromkeys(names, (piece, statement))
     rescued = {}
-    for name, tree in trees.items():
-        needed, todo = {}, _free_names(tree) - known
+    for name, todo in needs.items():
+        needed = {}
         while todo := {n for n in todo if n in defined} - set(needed):
             needed |= {n: defined[n] for n in todo}
             found = [_free_names(ast.Module([defined[n][1]], [])) for n in todo]

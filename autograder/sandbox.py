@@ -1,4 +1,4 @@
-"""The outer wall: which protections this machine offers, and the bubblewrap command that gives them.
+"""The outer wall: which protections this machine offers, and the bubblewrap command for them.
 
 Student code runs behind two walls. This module builds the outer one: a `bwrap` container, started
 once per warm process, that holds Python, the course library and nothing else - no network, no
@@ -124,7 +124,7 @@ def protections(mode: str = "auto") -> list[tuple[str, bool, str]]:
             ("own process tree", False, watched),
             ("system calls", False, "all"),
             *always,
-            ("processes", linux, f"at most {limits.processes}: watched"),
+            ("processes", linux, f"about {2 * limits.processes}, killed beyond"),
             ("scratch", False, "a temporary folder, no size limit"),
         ]
     user = "a user id of its own for each fork" if as_root() else "user namespace, no rights in it"
@@ -194,7 +194,7 @@ def _namespaces() -> list[str]:
     return options
 
 
-def _python_paths() -> list[Path]:
+def python_paths() -> list[Path]:
     """The folders Python itself needs: the prefixes, and where the interpreter's links lead."""
     found = {Path(sys.prefix), Path(sys.base_prefix), Path(sys.base_exec_prefix)}
     found |= {path.resolve() for path in found}
@@ -214,6 +214,16 @@ def course_paths() -> list[Path]:
     return [*found, PACKAGE]
 
 
+def check_readable() -> None:
+    """As root, forks have other user ids: SandboxError if they could not read the course."""
+    for root in course_paths() if as_root() else []:
+        for folder, _, names in os.walk(root):
+            for path in (folder, *(os.path.join(folder, name) for name in names)):
+                needed = 0o005 if path == folder else 0o004
+                if "__pycache__" not in path and os.stat(path).st_mode & needed != needed:
+                    raise SandboxError(f"only root can read {path}: run `chmod -R a+rX {root}`")
+
+
 def _folders(path: Path) -> list[str]:
     """Options that make the folders above a mount, which bwrap alone would close to other users."""
     above = [str(folder) for folder in reversed(path.parents) if str(folder) not in ("/", "/usr")]
@@ -226,6 +236,7 @@ def bwrap_command(role: str, inside: list[str], passwd_fd: int) -> list[str]:
     `role` "student" sees of autograder/ only the code that runs there, "judge" all of it.
     `passwd_fd` is an open file with the text of /etc/passwd. Everything is read-only but /tmp.
     """
+    check_readable()
     command = [shutil.which("bwrap") or "bwrap", *_namespaces()]
     for name in ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"):
         if os.path.islink(name):
@@ -240,7 +251,7 @@ def bwrap_command(role: str, inside: list[str], passwd_fd: int) -> list[str]:
     command += [*_folders(Path("/sys/devices/system/cpu")), "--ro-bind-try"]
     command += ["/sys/devices/system/cpu", "/sys/devices/system/cpu"]
     command += ["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]
-    pythons = [path for path in _python_paths() if not path.is_relative_to("/usr")]
+    pythons = [path for path in python_paths() if not path.is_relative_to("/usr")]
     checkout = PACKAGE.parent
     if (checkout / "solutions").is_dir() and any(checkout.is_relative_to(p) for p in pythons):
         raise SandboxError(f"move the course out of Python's own folder: {checkout} is inside it")

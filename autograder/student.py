@@ -274,12 +274,19 @@ def _describe(error: BaseException) -> tuple[list[str], str]:
     return names, text
 
 
-def _shell() -> InteractiveShell:
+class _Shell(InteractiveShell):
     """A plain IPython shell: magics, `!commands` and top-level await work as in the notebook."""
+
+    def enable_gui(self, gui=None):
+        """`%matplotlib inline` asks for it; there is no event loop to enable."""
+
+    def showtraceback(self, *args, **kwargs):
+        """Nobody reads tracebacks here, and rendering one takes longer than most calls."""
+
+    showsyntaxerror = showtraceback
+
+
+def _shell() -> InteractiveShell:
     config = Config()
     config.HistoryManager.enabled = False  # no sqlite file, no thread
-    config.InteractiveShell.colors = "nocolor"
-    shell = InteractiveShell.instance(config=config)
-    # Nobody reads tracebacks here, and rendering one takes longer than most calls.
-    shell.showtraceback = shell.showsyntaxerror = lambda *args, **kwargs: None
-    return shell
+    return _Shell.instance(config=config)

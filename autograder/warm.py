@@ -29,6 +29,7 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from autograder import confine
@@ -41,6 +42,7 @@ from autograder.sandbox import (
     course_paths,
     environment,
     fresh_uid,
+    python_paths,
     resolve_mode,
 )
 
@@ -95,7 +97,7 @@ class Warm:
     def __init__(self, role: str, mode: str, limits: Limits, preload: list[str]):
         self.role, self.mode, self.limits = role, mode, limits
         self._lock = threading.Lock()
-        self._log = tempfile.TemporaryFile()
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
         self._home = tempfile.mkdtemp(prefix="warm-") if mode == "none" else None
         ours, theirs = socket.socketpair()
         self._socket = ours
@@ -312,16 +314,14 @@ class Child:
         """Readable when the fork has ended: for select."""
         return self._control.fileno()
 
-    def kill(self, wait: bool = True) -> Exit | None:
-        """Kill it with all its descendants; returns when they are gone, or at once if not `wait`."""
+    def kill(self, wait: bool = True) -> Exit:
+        """Kill it and all below it; returns when they are gone, or at once if not `wait`."""
         if self._exit is None:
             with suppress(OSError):
                 self._control.shutdown(socket.SHUT_WR)
-            if not wait:
-                return self.wait(0)
-            if self.wait(10) is None:
+            if self.wait(10 if wait else 0) is None:
                 self._exit = Exit("signal", 9)
-                self._forget()
+                self._forget()  # which closes the control socket: the supervisor goes on without us
         return self._exit
 
     def _forget(self) -> None:
@@ -402,7 +402,7 @@ def serve(number: int) -> None:
     while True:
         request, fds = _receive(control)
         if request is None:
-            return
+            os._exit(0)  # nothing here is worth an orderly end
         if os.fork() == 0:
             control.close()
             try:
@@ -485,8 +485,11 @@ def _watch(limits: dict, control: socket.socket, child: int, warm_pid: int) -> s
         # The worker never writes: a readable control socket means that it let go, or died.
         if _readable(watched, pause) or not _alive(child) or os.getppid() != warm_pid:
             return None
-        if _tree_memory(child, limits["memory_bytes"]) > limits["memory_bytes"]:
+        below = _descendants(os.getpid())
+        if _memory(below, limits["memory_bytes"]) > limits["memory_bytes"]:
             return "memory"
+        if len(below) > 2 * limits["processes"]:  # only where no RLIMIT_NPROC stops them before
+            return "signal"
 
 
 def _alive(pid: int) -> bool:
@@ -521,13 +524,12 @@ def _descendants(pid: int) -> list[int]:
     return found
 
 
-def _tree_memory(pid: int, limit: int) -> int:
-    """Memory of the fork and all its descendants, bytes.
+def _memory(pids: list[int], limit: int) -> int:
+    """Memory of these processes together, bytes.
 
     First the resident sizes, which count the pages shared with the warm process again for each;
     only if these exceed `limit` the proportional sizes, which are right and slow to get.
     """
-    pids = [pid, *_descendants(pid)]
     page, resident = resource.getpagesize(), 0
     for p in pids:
         with suppress(OSError, ValueError, IndexError):
@@ -557,9 +559,8 @@ def _end(child: int, isolated: bool) -> None:
                         os.kill(pid, number)
                 if set(_descendants(os.getpid())) <= set(before):
                     break
-    else:
-        with suppress(ProcessLookupError):
-            os.kill(child, signal.SIGKILL)
+    elif child not in _fork_status:
+        os.kill(child, signal.SIGKILL)
     while True:
         try:
             pid, status = os.waitpid(-1, 0)
@@ -582,8 +583,9 @@ def _become_fork(task, function, control, body, fds, status_out, scratch) -> Non
     """In the new process: build the inner wall, then call the function. Never returns."""
     try:
         if task["mode"] == "bwrap":
+            keep = [str(path) for path in (*python_paths(), *course_paths())]
             hide = [str(PACKAGE)] if task["role"] == "student" else []
-            confine.own_files_and_network(task["uid"], task["limits"]["scratch_bytes"], hide)
+            confine.own_files_and_network(task["uid"], task["limits"]["scratch_bytes"], keep, hide)
             _first_process(task["uid"], status_out, (control.fileno(), body, *fds))
             scratch = confine.SCRATCH
         os.close(status_out)
@@ -678,6 +680,6 @@ def _only_these(fds: list[int], body: int, control: socket.socket) -> list[int]:
         os.dup2(null, number)
     control.detach()
     wall = [2, *sorted(keep), resource.getrlimit(resource.RLIMIT_NOFILE)[1] + 4096]
-    for low, high in zip(wall, wall[1:], strict=False):
+    for low, high in pairwise(wall):
         os.closerange(low + 1, high)
     return keep

@@ -94,18 +94,23 @@ class Report:
     outcomes: tuple[Outcome, ...]
     not_started: str = ""  # says so when the student's function is not written yet
     course_errors: tuple[str, ...] = ()  # the check's own faults
+    misuse: str = ""  # check() was called wrongly: how to call it
 
     @property
     def passed(self) -> bool:
         good = all(outcome.status == "pass" for outcome in self.outcomes)
-        return good and bool(self.outcomes) and not self.not_started and not self.course_errors
+        return good and bool(self.outcomes) and not self._stopped
+
+    @property
+    def _stopped(self):
+        return bool(self.not_started or self.course_errors or self.misuse)
 
     @property
     def title(self) -> str:
         total = len(self.outcomes)
         good = sum(outcome.status == "pass" for outcome in self.outcomes)
-        if self.not_started:
-            return f"{self.name}: {self.not_started}"
+        if self.misuse or self.not_started:
+            return f"{self.name}: {self.misuse or self.not_started}"
         if self.course_errors:
             return f"{self.name}: the check itself failed - this is an error of the course"
         if self.passed:
@@ -156,12 +161,15 @@ def run_check(name: str, *functions) -> Report:
     """The outcome of a visible check, without showing it."""
     try:
         exercise = find_exercise(name)
+    except LookupError as error:
+        return Report(str(name), (), misuse=str(error))
+    if len(functions) != len(exercise.functions):
+        arguments = ", ".join(exercise.functions)
+        return Report(name, (), misuse=f'call it as check("{name}", {arguments})')
+    try:
         cases = _find_check(exercise)
     except Exception as error:
         return Report(str(name), (), course_errors=(_one_line(error),))
-    if len(functions) != len(exercise.functions):
-        call = f'check("{name}", {", ".join(exercise.functions)})'
-        return Report(name, (), course_errors=(f"call it as {call}",))
     with _random_state_kept():
         return _run(exercise, cases, functions)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-# package: (oldest version that is meant to work, newest that was tested, needed for, must have)
+# package: (oldest version asked for, newest that was tested, needed for, must have)
 TESTED = {
     "torch": ("2.5", "2.13", "everything", True),
     "transformers": ("5.0", "5.23", "everything", True),
@@ -82,7 +82,7 @@ def _package(name):
         status = "fail" if required else "warn"
         todo = f'pip install "{name}>={low}"   (needed for {purpose})'
         return Line(status, name, "not installed", todo)
-    tested = f"tested {low} to {high}"
+    tested = f"needs {low} or newer, tested with {high}"
     if _number(here) < _number(low):
         status = "fail" if required else "warn"
         return Line(status, name, f"{here}, {tested}", f'pip install --upgrade "{name}>={low}"')

@@ -11,11 +11,10 @@ import hashlib
 import json
 import os
 import re
-import urllib.error
-import urllib.request
 from pathlib import Path
 from typing import NamedTuple
 
+from course_lib.models import hub_answers
 from course_lib.problems import make_problems
 
 SIZES = {"train": 7473, "test": 1319}
@@ -83,7 +82,7 @@ def read_hub() -> Gsm8k:
     except ImportError as error:
         raise OfflineError("the package datasets is missing (pip install datasets)") from error
     # Without a network `datasets` retries for 25 s before it looks into its cache.
-    online = _hub_answers()
+    online = hub_answers()
     was_offline = datasets.config.HF_HUB_OFFLINE
     datasets.config.HF_HUB_OFFLINE = was_offline or not online
     try:
@@ -110,19 +109,6 @@ def generate(sizes: dict[str, int] = GENERATED, seed: int = 0) -> Gsm8k:
 
 
 # ---------------------------------------------------------------------------------- reading
-
-
-def _hub_answers(seconds: float = 4.0) -> bool:
-    if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "TRUE", "YES", "ON"):
-        return False
-    address = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
-    try:
-        urllib.request.urlopen(urllib.request.Request(address, method="HEAD"), timeout=seconds)
-    except urllib.error.HTTPError:
-        return True  # an answer, though not a friendly one
-    except (OSError, ValueError):
-        return False
-    return True
 
 
 def _read_jsonl(path: Path, expected: int) -> list[dict]:
@@ -160,7 +146,7 @@ def _row_problem(line: bytes) -> str | None:
 
 
 def _cut(train: list[dict], test: list[dict], source: str) -> Gsm8k:
-    """Validation = the training problems whose questions hash lowest: the same ones in any order."""
+    """Validation: the training problems whose questions hash lowest, so the same in any order."""
     digest = _digest([train, test])
     hashes = [hashlib.sha256(row["question"].encode()).digest() for row in train]
     size = min(VALIDATION, len(train) // 10)

@@ -12,6 +12,7 @@
 Every model is read by ``from_pretrained`` from a folder or from the hub.
 """
 
+import contextlib
 import functools
 import hashlib
 import importlib.util
@@ -19,6 +20,8 @@ import json
 import os
 import shutil
 import tempfile
+import urllib.error
+import urllib.request
 from pathlib import Path
 from typing import NamedTuple
 
@@ -49,9 +52,7 @@ def _choose(asked: str | None) -> Choice:
 
     if asked:
         if asked not in PROFILES:
-            raise ValueError(
-                f"COURSE_PROFILE is {asked!r}: it must be one of {', '.join(PROFILES)}"
-            )
+            raise ValueError(f"COURSE_PROFILE is {asked!r}: take one of {', '.join(PROFILES)}")
         choice = Choice(asked, "COURSE_PROFILE says so")
     elif torch.cuda.is_available():
         choice = Choice("gpu", f"there is a GPU, {torch.cuda.get_device_name()}")
@@ -81,12 +82,9 @@ def load_base(profile: str | None = None, source: str | Path | None = None, devi
         raise ValueError(f"unknown profile {profile!r}: take one of {', '.join(PROFILES)}")
     if device is None:
         device = "cuda" if profile == "gpu" and torch.cuda.is_available() else "cpu"
-    if profile == "cpu":
-        # No faster in bfloat16 at this size, and float32 keeps every equality of the course exact.
-        dtype = torch.float32
-    else:
-        dtype = torch.bfloat16 if _bfloat16_is_fast(str(device)) else torch.float32
-    if profile == "gpu":
+    # The embedded model is no faster in bfloat16, and float32 keeps the course's equalities exact.
+    dtype = torch.float32
+    if profile == "gpu" or (profile == "smollm2" and _bfloat16_is_fast(str(device))):
         dtype = torch.bfloat16
     if source is None:
         source = {"cpu": lambda: TINY, "smollm2": smollm2_folder, "gpu": lambda: QWEN}[profile]()
@@ -104,16 +102,20 @@ def _bfloat16_is_fast(device: str) -> bool:
 
 
 def _read(source: str | Path, dtype, device):
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     is_folder = Path(source).is_dir()
     if isinstance(source, Path) and not is_folder:
         raise ModelUnavailable(f"the model folder {source} is missing: install course_lib again")
+    local = is_folder or not hub_answers()
     try:
         with _quiet():
-            tokenizer = AutoTokenizer.from_pretrained(source)
-            model = AutoModelForCausalLM.from_pretrained(source, dtype=dtype)
-    except (OSError, ValueError) as error:
+            tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=local)
+            model = AutoModelForCausalLM.from_pretrained(
+                source, dtype=dtype, local_files_only=local
+            )
+    except (OSError, ValueError, SafetensorError) as error:
         if is_folder:
             reason = str(error).splitlines()[0]
             raise ModelUnavailable(f"the model folder {source} cannot be read: {reason}") from error
@@ -126,24 +128,34 @@ def _read(source: str | Path, dtype, device):
     return model.to(device).eval(), tokenizer
 
 
-class _quiet:
+def hub_answers(seconds: float = 4.0) -> bool:
+    """Is huggingface.co there? Its own clients retry for half a minute before they say no."""
+    if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "TRUE", "YES", "ON"):
+        return False
+    address = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
+    try:
+        urllib.request.urlopen(urllib.request.Request(address, method="HEAD"), timeout=seconds)
+    except urllib.error.HTTPError:
+        return True  # an answer, though not a friendly one
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def _quiet():
     """No progress bars and advice from transformers while a model is read."""
+    from transformers.utils import logging
 
-    def __enter__(self):
-        from transformers.utils import logging
-
-        self.logging, self.before = logging, (logging.get_verbosity(), _bars(logging))
-        logging.set_verbosity_error()
-        logging.disable_progress_bar()
-
-    def __exit__(self, *_):
-        self.logging.set_verbosity(self.before[0])
-        if self.before[1]:
-            self.logging.enable_progress_bar()
-
-
-def _bars(logging) -> bool:
-    return logging.is_progress_bar_enabled()
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
 
 
 # ---------------------------------------------------------------------------------- SmolLM2
@@ -169,18 +181,17 @@ def smollm2_folder() -> Path:
     print(f"Converting {gguf.name} once, about half a minute ...", flush=True)
     folder.parent.mkdir(parents=True, exist_ok=True)
     # Made beside its place and renamed: whoever looks sees a whole folder or none.
-    with tempfile.TemporaryDirectory(dir=folder.parent) as made:
+    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+        made = Path(scratch) / folder.name
         try:
-            _convert(gguf, Path(made))
+            _convert(gguf, made)
         except OSError as error:
-            raise ModelUnavailable(
-                f"SmolLM2 cannot be converted in {folder.parent}: {error}"
-            ) from (error)
-        note = {"gguf_sha256": SMOLLM2_SHA256, "weights_sha256": _sha256(_weights(Path(made)))}
-        (Path(made) / "converted.json").write_text(json.dumps(note))
+            where = f"{folder.parent} (COURSE_CACHE names another folder)"
+            raise ModelUnavailable(f"SmolLM2 cannot be written to {where}: {error}") from error
+        note = {"gguf_sha256": SMOLLM2_SHA256, "weights_sha256": _sha256(_weights(made))}
+        (made / "converted.json").write_text(json.dumps(note))
         shutil.rmtree(folder, ignore_errors=True)
-        shutil.copytree(made, folder.with_suffix(".new"), dirs_exist_ok=True)
-        os.replace(folder.with_suffix(".new"), folder)
+        made.replace(folder)
     return folder
 
 

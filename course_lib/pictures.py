@@ -33,8 +33,9 @@ def table(header, rows, caption=""):
     align = ["left"] + ["right"] * (len(header) - 1)
 
     def line(tag, cells, extra=""):
+        style = f"padding:3px 12px;white-space:nowrap;{extra}"
         return "".join(
-            f'<{tag} style="text-align:{a};padding:3px 12px;{extra}">{html_text(c)}</{tag}>'
+            f'<{tag} style="text-align:{a};{style}">{html_text(c)}</{tag}>'
             for a, c in zip(align, cells, strict=True)
         )
 

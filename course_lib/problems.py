@@ -384,8 +384,11 @@ def equation_holds(equation: str) -> bool:
     except (ValueError, ZeroDivisionError, RecursionError):
         return False
     decimals = len(right.strip().rstrip("%").partition(".")[2])
-    slack = Fraction(1, 10**decimals) if decimals else Fraction(0)
-    return all(value == stated or abs(value - stated) < slack for value in values)
+    last_digit = Fraction(1, 10**decimals) if decimals else Fraction(0)
+    return all(
+        abs(value - stated) <= last_digit / 2 or 0 < abs(value) - abs(stated) < last_digit
+        for value in values
+    )
 
 
 def check_chain(answer: str) -> bool:

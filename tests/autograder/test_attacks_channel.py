@@ -189,14 +189,14 @@ def victim(x, k):
     "it looks for the hidden tests": """
 import glob, os, sys
 def victim(x, k):
-    found = [m for m in sys.modules if "hidden" in m and "autograder" in m]
-    assert found and "want" in str(found)
+    found = [m for m in sys.modules if "autograder.hidden" in m or m == "autograder.judge"]
+    found += [v for v in os.environ if v == "COURSE_SEED"]
+    assert found
     return x * k
 """,
     "it reads the memory of other processes": """
 import glob, os
 def victim(x, k):
-    needle = b"scales a tensor: must not be readable"
     for path in glob.glob("/proc/[0-9]*/mem"):
         pid = path.split("/")[2]
         if pid == str(os.getpid()):
@@ -204,6 +204,13 @@ def victim(x, k):
         with open(path, "rb"):
             return x * k
     raise PermissionError
+""",
+    "it reads the files of the hidden tests": """
+import glob, os, autograder
+def victim(x, k):
+    folder = os.path.dirname(autograder.__file__)
+    assert glob.glob(folder + "/hidden/*.py") + glob.glob(folder + "/../solutions/*.py")
+    return x * k
 """,
     "the seed guessed from the generator": """
 def victim(x, k):
@@ -274,6 +281,11 @@ def check_aftermath(warm_pair, verdicts):
     assert scores(after) == POINTS
 
 
+NEEDS_SANDBOX = {
+    "it reads the memory of other processes",
+    "it reads the files of the hidden tests",
+    "it wants all memory",
+}
 SLOW = {"it hangs in the cell", "it wants all memory", "an answer that never ends"}
 SLOW |= {"an answer too large", "a server of its own", "huge arguments"}
 
@@ -284,6 +296,8 @@ def quick_first(attacks):
 
 @pytest.mark.parametrize("name", quick_first(ATTACKS))
 def test_attack(warm_pair, name):
+    if name in NEEDS_SANDBOX and warm_pair[0].mode == "none":
+        pytest.skip("this machine has no sandbox")
     verdicts = judge_toy(warm_pair, victim=ATTACKS[name])
     assert verdicts["late"].score == POINTS["late"], verdicts["late"]
     check_aftermath(warm_pair, verdicts)

@@ -75,9 +75,10 @@ def graded(tmp_path_factory):
         noisy=tiny.answer(double=NOISY),
         **{"=1+1": tiny.answer(), "two\nlines": tiny.answer()},
     )
-    wrong = tiny.inline_source()
+    right, wrong = tiny.inline_source(), tiny.inline_source()
+    right.cells[1].source = tiny.SOLVED["double"]
     wrong.cells[1].source = "# exercise: double\ndef double(x):\n    return 3 * x"
-    right, wrong = (json.dumps(n).encode() for n in (tiny.inline_source(), wrong))
+    right, wrong = (json.dumps(n).encode() for n in (right, wrong))
     tiny.submit(submitted, tiny.INLINE, ada=right, half=wrong)
     (submitted / "link" / tiny.ID).mkdir(parents=True)
     target = submitted / "ada" / tiny.ID / f"{tiny.ID}.ipynb"
@@ -354,7 +355,7 @@ import os, signal, sys, threading, time
 sys.path.insert(0, {here!r})
 import test_grade
 def stop(line, seen=[]):
-    if line.startswith("ada "):
+    if line.startswith("ada 90_tiny: unreadable"):
         os.kill(os.getpid(), signal.SIGINT)
 if __name__ == "__main__":
     import tiny

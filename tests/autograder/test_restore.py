@@ -133,6 +133,9 @@ def test_nothing_of_the_reference_solution_is_left(source):
     assert restored.blank == {"double", "first", "words"} and not restored.missing
     text = json.dumps(restored.notebook)
     assert "x + x" not in text and "model answer" not in text and "x[0]" not in text
+    student = blank_notebook(source)
+    without_marks(student)
+    assert restore(hand_in(student), source).blank >= {"double", "first"}
 
 
 def test_deleted_cells_are_missing_and_put_back_blank(source, student):
@@ -236,6 +239,17 @@ def test_a_split_cell_is_joined(source, student, cut):
     student.cells[at : at + 1] = [one, two]
     restored = restore(hand_in(student), source)
     assert run(sources_of(restored)["double"])["double"](4) == 8
+
+
+def test_an_explanation_is_no_answer(source):
+    source = copy.deepcopy(source)
+    cell(source, "title").source = "Write\n```python\ndef double(x):\n    ...\n```"
+    student = blank_notebook(source)
+    cell(student, "double").source = DOUBLE
+    assert restore(hand_in(student), source).report == []
+    student.cells.pop(index(student, "double"))
+    restored = restore(hand_in(student), source)
+    assert restored.missing == {"double"}
 
 
 def test_two_functions_in_two_cells(source, student):

@@ -1,0 +1,7 @@
+# exercise: effective_rank
+def effective_rank(delta, energy=0.9):
+    squares = torch.linalg.svdvals(delta.double()) ** 2
+    if squares.sum() == 0:
+        return 0
+    held = squares / squares[0]
+    return int((held > 1 - energy).sum())

@@ -1,0 +1,6 @@
+# exercise: effective_rank
+def effective_rank(delta, energy=0.9):
+    squares = torch.linalg.svdvals(delta.double()) ** 2
+    if squares.sum() == 0:
+        return 0
+    return max(1, int((squares.sum() / squares[0]).round()))

@@ -1,0 +1,8 @@
+# exercise: effective_rank
+def effective_rank(delta, energy=0.9):
+    delta /= delta.abs().max().clamp_min(1e-30)
+    squares = torch.linalg.svdvals(delta.double()) ** 2
+    if squares.sum() == 0:
+        return 0
+    held = squares.cumsum(0) / squares.sum()
+    return int((held < energy).sum()) + 1
