@@ -86,7 +86,7 @@ def own_files_and_network(uid: int, scratch_bytes: int, keep: list[str], hide: l
         mount("tmpfs", path, "tmpfs", careful, options)
     for path, folder in kept.items():
         os.makedirs(path, mode=0o755, exist_ok=True)
-        mount(f"/proc/self/fd/{folder}", path, None, MS_BIND)  # as read-only as it was
+        mount(f"/proc/self/fd/{folder}", path, None, MS_BIND | MS_REC)  # read-only as it was
         os.close(folder)
     mount("proc", "/proc", "proc", careful | MS_NOEXEC)
     for path in hide:

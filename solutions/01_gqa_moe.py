@@ -24,7 +24,7 @@
 # Time: about two and a half hours. Everything runs on a laptop; no cell needs more than about half
 # a minute. Needed: tensors, `nn.Module`, ordinary attention.
 #
-# **How to work.** Replace `raise NotImplementedError()` in an exercise cell, run it, then run the
+# **How to work.** Replace `raise NotImplementedError` in an exercise cell, run it, then run the
 # check below it. The check tells you what is wrong, not only that it is. Each exercise has three
 # hints; open them one at a time, or call `hint("repeat_kv")`. Letters used throughout: $B$ batch,
 # $T$ positions, $D$ head size, $d$ model width, $N$ tokens, $E$ experts, $k$ experts per token.

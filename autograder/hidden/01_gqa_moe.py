@@ -520,7 +520,7 @@ def moe_unused(student, draw):
 @hidden(
     "SparseMoE",
     "an expert sees only the rows routed to it",
-    weight=3,
+    weight=5,
     hint="Select the rows of an expert before you call it. Multiplying by zero is too late.",
 )
 def moe_sparse(student, draw):
@@ -590,7 +590,7 @@ def moe_poisoned(student, draw):
 @hidden(
     "SparseMoE",
     "gradients of the router, the experts and the input",
-    weight=3,
+    weight=4,
     hint="The router learns through the weights: do not detach them, do not use no_grad.",
 )
 def moe_gradients(student, draw):

@@ -378,17 +378,23 @@ def test_fork_bomb_is_stopped_and_neighbours_still_fork(student):
 
 
 @needs_bwrap
-def test_all_of_this_as_an_ordinary_user():
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["test_sandbox.py"],
+        pytest.param(["test_warm.py", "test_kernel.py"], marks=pytest.mark.slow),
+    ],
+)
+def test_all_of_this_as_an_ordinary_user(names):
     """The other way bubblewrap works: with a user namespace instead of root's rights."""
     reason = no_ordinary_user()
     if reason:
         pytest.skip(reason)
-    here = os.path.dirname(__file__)
-    names = ("test_sandbox.py", "test_warm.py", "test_kernel.py")
-    tests = [os.path.join(here, name) for name in names]
-    options = ["-p", "no:cacheprovider", "--basetemp", f"/tmp/ordinary-{os.getpid()}", "-k"]
-    chosen = "not torch and not ordinary and (not test_kernel or replaced or sandboxed)"
-    done = as_ordinary_user([sys.executable, "-m", "pytest", *options, chosen, *tests])
-    subprocess.run(["rm", "-rf", f"/tmp/ordinary-{os.getpid()}"])
+    tests = [os.path.join(os.path.dirname(__file__), name) for name in names]
+    scratch = f"/tmp/ordinary-{os.getpid()}"
+    options = ["-p", "no:cacheprovider", "--basetemp", scratch, "-m", "not slow", "-k"]
+    command = [sys.executable, "-m", "pytest", *options, "not torch and not ordinary", *tests]
+    done = as_ordinary_user(command)
+    shutil.rmtree(scratch, ignore_errors=True)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
     assert " passed" in done.stdout

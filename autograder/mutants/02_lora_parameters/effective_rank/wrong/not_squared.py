@@ -1,8 +1,0 @@
-# exercise: effective_rank
-def effective_rank(delta, energy=0.9):
-    s2 = torch.linalg.svdvals(delta.double())
-    total = s2.sum()
-    if total == 0:
-        return 0
-    share = torch.cumsum(s2, 0) / total
-    return int((share < energy).sum().item()) + 1
