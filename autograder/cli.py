@@ -160,7 +160,7 @@ def _grade(options):
         scheduler=options.scheduler,
         sandbox=options.sandbox,
         limits=_limits(options),
-        say=lambda line: print(line, flush=True),
+        say=_say,
     )
     if interrupted:
         return 130
@@ -191,7 +191,11 @@ def _selftest(options):
 def _demo(options):
     from autograder.demo import demo
 
-    return demo(options.out, workers=options.workers, sandbox=options.sandbox)
+    return demo(options.out, workers=options.workers, sandbox=options.sandbox, say=_say)
+
+
+def _say(line):
+    print(line, flush=True)
 
 
 if __name__ == "__main__":

@@ -149,10 +149,7 @@ def _data_bytes() -> int:
 
 
 def drop_rights(uid: int) -> None:
-    """Become `uid`, with no capability, no way to gain one, and few system calls.
-
-    The process stays dumpable: the worker, and only it, reaches its files through /proc.
-    """
+    """Become `uid`, with no capability, no way to gain one, and few system calls."""
     last = int(Path("/proc/sys/kernel/cap_last_cap").read_text())
     for capability in range(last + 1):
         prctl(PR_CAPBSET_DROP, capability)

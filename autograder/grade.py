@@ -546,7 +546,7 @@ class _Lines:
     def update(self):
         self.done += 1
         now = time.perf_counter()
-        if now - self.told > PROGRESS_SECONDS and self.done < self.total:
+        if now - self.told > PROGRESS_SECONDS and 4 < self.done < self.total:
             left = (now - self.began) / self.done * (self.total - self.done)
             self.write(f"{self.done} of {self.total} graded, about {left:.0f} s left")
             self.told = now

@@ -623,13 +623,14 @@ def _first_process(uid: int, status_out: int, others: tuple) -> None:
     Its own signals cannot kill it, and it writes how process 2 ended where only the supervisor
     reads: the student's exit status is the one thing the student may decide.
     """
+    # First the rights go, then the student's process comes: it never meets a parent to trace.
+    confine.drop_rights(uid)
+    confine.prctl(confine.PR_SET_DUMPABLE, 0)
     second = os.fork()
     if second == 0:
         return
     for fd in others:
         os.close(fd)
-    confine.drop_rights(uid)
-    confine.prctl(confine.PR_SET_DUMPABLE, 0)  # not to be traced by the student's processes
     confine.prctl(confine.PR_SET_PDEATHSIG, signal.SIGKILL)
     while True:
         try:
@@ -642,15 +643,14 @@ def _first_process(uid: int, status_out: int, others: tuple) -> None:
 
 
 def _prepare(task: dict, scratch: str) -> None:
-    """Limits, rights, working folder, fresh random numbers."""
+    """Limits, working folder, fresh random numbers."""
     isolated = task["mode"] == "bwrap"
     os.setsid()
+    if isolated:  # its rights are gone already; its own files in /proc are to be its own again
+        confine.prctl(confine.PR_SET_DUMPABLE, 1)
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("800")  # the first to go when memory is short
     confine.set_limits(task["limits"], isolated)
-    if isolated:
-        confine.drop_rights(task["uid"])
-        confine.prctl(confine.PR_SET_DUMPABLE, 1)
     os.umask(0o077)
     os.makedirs(scratch, exist_ok=True)
     os.chdir(scratch)

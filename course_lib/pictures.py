@@ -33,14 +33,14 @@ def table(header, rows, caption=""):
     align = ["left"] + ["right"] * (len(header) - 1)
 
     def line(tag, cells, extra=""):
-        style = f"padding:3px 12px;white-space:nowrap;{extra}"
+        style = f"padding:3px 12px;{extra}"
         return "".join(
             f'<{tag} style="text-align:{a};{style}">{html_text(c)}</{tag}>'
             for a, c in zip(align, cells, strict=True)
         )
 
     rule = "border-bottom:1px solid currentColor;"
-    body = "".join(f"<tr>{line('td', row)}</tr>" for row in rows)
+    body = "".join(f"<tr>{line('td', row, 'white-space:nowrap;')}</tr>" for row in rows)
     caption_html = (
         f'<caption style="caption-side:top;text-align:left;padding:3px 12px;color:inherit">'
         f"{html_text(caption)}</caption>"

@@ -376,11 +376,11 @@ table(
 
 # %% [markdown]
 # Read the table with two questions. Is the *whole token* as much faster as the cache is smaller?
-# And is the *attention* alone? For a cache 4× and 16× smaller, one core of ours found (in processor
-# time): the token 2.1× and 2.7×, PyTorch's attention 1.7× and 1.8×, yours 1.1× and 1.2×. Three
+# And is the *attention* alone? For a cache 4× and 16× smaller, one core of ours found in several
+# runs: the token 2.1–2.5× and 2.5–3.3×, PyTorch's attention about 1.7× and 2×, yours 1.1×. Three
 # reasons:
 #
-# - Weights are read too, and they are the same for all three.
+# - Weights are read too, and they are nearly the same for all three.
 # - `repeat_kv` writes full-size keys and values to memory. The saving in storage is real, the
 #   saving in reading is lost again. Fast GPU kernels read the small cache and repeat in registers.
 # - `DynamicCache` copies the whole cache for each new token. That rewards a small cache, for a

@@ -23,7 +23,7 @@
 # Time: about two and a half hours. Everything runs on a laptop; the longest cell takes half a
 # minute. Needed: matrix products, `nn.Module`, what a gradient is.
 #
-# **How to work.** Replace `raise NotImplementedError` in an exercise cell, run it, then run the
+# **How to work.** Replace `raise NotImplementedError()` in an exercise cell, run it, then run the
 # check below it. The check tells you what is wrong, not only that it is. Each exercise has three
 # hints; open them one at a time. Letters used throughout: $W$ a weight of shape
 # $d_\text{out} \times d_\text{in}$, $r$ the rank, $\alpha$ a number that sets the strength.

@@ -469,9 +469,7 @@ def merged_is_plain(student, draw):
         if not student.isinstance(merged, "torch.nn:Linear"):
             raise Fail("the result is not an nn.Linear")
         if set(student.parameters(merged)) != {"weight"} | ({"bias"} if bias else set()):
-            raise Fail(
-                "the result has other parameters than the base has"
-            )
+            raise Fail("the result has other parameters than the base has")
         check_equal([merged.out_features, merged.in_features], [out, inp], "sizes")
         x = draw.normal(3, 2, inp)
         check_close(merged(x), layer.on(x), what="output")

@@ -60,7 +60,12 @@ def as_ordinary_user(command: list[str]) -> subprocess.CompletedProcess:
             'rmdir "$here"',
         ]
     drop = f"setpriv --reuid {ORDINARY} --regid {ORDINARY} --clear-groups --inh-caps=-all"
-    script.append(f'exec {drop} env HOME=/nonexistent "$@"')
+    script += [
+        "home=$(mktemp -d)",
+        "trap 'rm -rf \"$home\"' EXIT",
+        f'chown {ORDINARY}:{ORDINARY} "$home"',
+        f'{drop} env HOME="$home" "$@"',
+    ]
     return subprocess.run(
         ["unshare", "--mount", "bash", "-c", "\n".join(script), "x", *command],
         capture_output=True,
