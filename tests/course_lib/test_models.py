@@ -91,8 +91,9 @@ def test_the_prompt_is_a_prefix_of_the_training_text(tiny):
 def test_the_base_can_solve_but_does_not_answer_in_the_format(tiny):
     # Measured over 300 problems by scripts/measure_base.py; here enough to notice a broken file.
     model, tokenizer = tiny
-    problems = make_problems(20, "test")
-    prompts = [f"{p['question']}\n" for p in problems]
+    # A few problems in a hundred surprise the model, so the mean needs a hundred.
+    problems = make_problems(100, "test")
+    prompts = [f"{p['question']}\n" for p in problems[:20]]
     greedy = sample(model, tokenizer, prompts, temperature=0, max_new_tokens=100)
     assert sum("####" in text for text, _ in greedy) <= 6
     with torch.no_grad():
