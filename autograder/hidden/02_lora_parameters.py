@@ -854,6 +854,13 @@ def _stand_in_adapters(original, targets, r):
     return original
 
 
+def _half_frozen(model):
+    """The adapters frozen, all else trained: as after a run, before full fine-tuning."""
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name.rpartition(".")[2] not in ("lora_A", "lora_B"))
+    return model
+
+
 def check_state(got, want, what=""):
     check_type(got, dict, what)
     if set(got) != set(want):
@@ -881,6 +888,11 @@ def saved_tensors(student, draw):
     model, state = adapter_model(student, draw, ["k_proj", "gate_proj"], 2, tiny_llama(draw))
     check_state(student.adapter_state_dict(model), state)
     check_trainable(student, model)
+    # What belongs to the adapter is a matter of names, not of what happens to be trained.
+    frozen = student.put(_half_frozen(_stand_in_adapters(nested(draw)[0], ["q_proj"], 3)))
+    names = [n for n in student.parameters(frozen) if n.rpartition(".")[2].startswith("lora_")]
+    if set(student.adapter_state_dict(frozen)) != set(names):
+        raise Fail("what is frozen or trained decides, where the name alone should")
 
 
 @hidden(

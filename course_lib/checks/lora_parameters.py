@@ -334,10 +334,14 @@ class _Layer(nn.Module):
 
     def __init__(self, base, r, alpha):
         super().__init__()
-        self.base = base.requires_grad_(False)
+        for parameter in base.parameters():
+            parameter.requires_grad = False
+        self.base = base
         self.lora_A = nn.Parameter(torch.zeros(r, base.in_features))
         self.lora_B = nn.Parameter(torch.zeros(base.out_features, r))
-        self.r, self.alpha, self.scaling = r, alpha, alpha / r
+        self.r = r
+        self.alpha = alpha
+        self.scaling = alpha / r
 
 
 def _layer(function, base, A, B, alpha):
