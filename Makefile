@@ -19,11 +19,12 @@ test: setup sandbox browser    ## everything but the long proofs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m autograder build --check
+	$(BIN)/python -m autograder selftest
 	$(BIN)/python -m pytest -m "not slow"
 
 test-all: setup sandbox browser ## the long proofs too
-	$(BIN)/python -m pytest
 	$(BIN)/python -m autograder selftest
+	$(BIN)/python -m pytest
 
 bench: setup sandbox           ## every benchmark in benchmarks/, tables to the screen
 	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
