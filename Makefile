@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo lab test test-all bench build lint setup sandbox browser clean
+.PHONY: demo lab test test-all bench screenshots build lint setup sandbox browser clean
 
 demo: setup sandbox            ## build the notebooks, write a class, grade it, report
 	$(BIN)/python -m autograder demo
@@ -28,6 +28,9 @@ test-all: setup sandbox browser ## the long proofs too
 
 bench: setup sandbox           ## every benchmark in benchmarks/, tables to the screen
 	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+screenshots: setup browser     ## the pictures in docs/images
+	COURSE_SCREENSHOTS=docs/images $(BIN)/python -m pytest tests/browser/test_notebooks.py
 
 build: setup                   ## solutions/ -> lectures/
 	$(BIN)/python -m autograder build

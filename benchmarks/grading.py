@@ -5,7 +5,8 @@
 The class answers notebook 01: perfect, blank, and answers with one wrong exercise. Stock nbgrader
 gets the same notebooks with hidden asserts in the test cells, which compare each answer with
 the reference solution on random inputs; that is less than our hidden tests do. Both grade the same
-submissions in turn, and every exercise must be full marks in both or in neither. The floor is the
+submissions in turn, and every exercise must be full marks in both or in neither. Demonstration
+cells, which we skip, are left out for both. The floor is the
 CPU time of the students' cells and of the judge's tests alone, without any machinery.
 """
 
@@ -14,6 +15,7 @@ import copy
 import csv
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -73,13 +75,27 @@ assert torch.allclose(load_balancing_loss(x, 2), want, atol=1e-5)
 }
 
 
+def judged(cells):
+    """The cells that we run in grading: set-up, answers, tests. Stock nbgrader would run the
+    demonstrations too, which take most of the time, so it gets the notebook without them."""
+    return [
+        c
+        for c in cells
+        if c.cell_type != "code"
+        or "nbgrader" in c.metadata
+        or "setup" in c.metadata.get("tags", ())
+    ]
+
+
 def stock_source():
     """Our notebook for stock nbgrader: hidden asserts in the cells, slow cells left out."""
     notebook = build.source_notebook(NOTEBOOK)
     reference = "\n\n".join(
-        s for kind, _, s in build.reference_cells(NOTEBOOK) if kind == "solution"
+        re.sub(r"^ *### (BEGIN|END) SOLUTION\n?", "", source, flags=re.MULTILINE)
+        for kind, _, source in build.reference_cells(NOTEBOOK)
+        if kind == "solution"
     )
-    notebook.cells = [c for c in notebook.cells if "long" not in c.metadata.get("tags", ())]
+    notebook.cells = judged(notebook.cells)
     for cell in notebook.cells:
         name = cell.metadata.get("nbgrader", {}).get("grade_id", "").removeprefix("test_")
         if f'hidden("{name}")' in cell.source:
@@ -92,6 +108,7 @@ def write_class(folder: Path, count: int):
     """`count` submissions in nbgrader's layout: perfect, blank, and one wrong exercise each."""
     reference = {name: s for kind, name, s in build.reference_cells(NOTEBOOK) if kind == "solution"}
     release = build.release_notebook(NOTEBOOK)
+    release.cells = judged(release.cells)
     kinds = ["perfect", "blank", *WRONG]
     for number in range(count):
         kind = kinds[number % len(kinds)]
