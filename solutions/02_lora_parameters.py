@@ -1019,7 +1019,6 @@ for kind in ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "do
     rows.append([kind, shape, min(change.shape), ranks, controls])
 table(["matrix", "shape", "full rank", "rank at 90% energy, layers 0 to 3", "random matrix"], rows)
 
-# %% tags=["long"]
 fig, axes = figure(columns=2, width=8.5, height=3.0)
 for axis, kind in zip(axes, ("v_proj", "down_proj"), strict=True):
     change, control = changes[kind]
