@@ -16,7 +16,7 @@ TESTED = {
     "torch": ("2.5", "2.13", "everything", True),
     "transformers": ("5.0", "5.23", "everything", True),
     "peft": ("0.18", "0.21", "notebooks 02 to 05", True),
-    "safetensors": ("0.5", "1", "reading models", True),
+    "safetensors": ("0.5", "0.8", "reading models", True),
     "matplotlib": ("3.8", "3.11", "plots", True),
     "ipywidgets": ("7.7.1", "8.1", "the explorers", True),
     "anywidget": ("0.9.13", "0.11", "the explorers", True),
