@@ -227,7 +227,7 @@ print(f"as float32 in a file: {4 * count / 1e6:.2f} MB")
 # %% tags=["long"]
 from peft import LoraConfig, get_peft_model
 
-from course_lib.experiments import meta_model
+from course_lib.experiments.lora_parameters import meta_model
 
 qwen = meta_model(REAL_CONFIGS["Qwen2.5-Math-1.5B"])
 config = LoraConfig(r=16, lora_alpha=32, target_modules=attention, task_type="CAUSAL_LM")
@@ -700,7 +700,7 @@ hidden("adapter_state_dict")
 # they take turns on the same base.
 
 # %% tags=["long"]
-from course_lib.experiments import accuracy, encode, sums, train
+from course_lib.experiments.lora_parameters import accuracy, encode, sums, train
 
 notations = {"colon": "{}+{}:", "gives": "{}+{} gives "}
 drawn = sums(1400, seed=7)
@@ -853,7 +853,14 @@ table(["model", "parameters", "width", "share of 100 prompt tokens"], rows)
 # %% tags=["long"]
 from peft import PromptTuningConfig
 
-from course_lib.experiments import accuracy, encode, mean_loss, sums, train, word_problems
+from course_lib.experiments.lora_parameters import (
+    accuracy,
+    encode,
+    mean_loss,
+    sums,
+    train,
+    word_problems,
+)
 
 
 def full_fine_tuning(model):

@@ -13,7 +13,7 @@ from autograder.build import reference_cells
 from course_lib.checking import run_check
 from course_lib.configs import REAL_CONFIGS, linear_shapes
 from course_lib.exercises import load_exercises
-from course_lib.experiments import accuracy, encode, meta_model, sums, train
+from course_lib.experiments.lora_parameters import accuracy, encode, meta_model, sums, train
 from course_lib.models import load_base
 
 ROOT = Path(__file__).resolve().parent.parent
