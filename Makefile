@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo lab test test-all bench screenshots build lint setup sandbox browser clean
+.PHONY: demo lab test test-all bench screenshots build docs new-exercise lint setup sandbox browser clean
 
 demo: setup sandbox            ## build the notebooks, write a class, grade it, report
 	$(BIN)/python -m autograder demo
@@ -34,6 +34,13 @@ screenshots: setup browser     ## the pictures in docs/images
 
 build: setup                   ## solutions/ -> lectures/
 	$(BIN)/python -m autograder build
+
+docs: setup                    ## the documentation as a site, in site/; a broken link is an error
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+new-exercise: setup            ## start an exercise: make new-exercise NOTEBOOK=01_gqa_moe NAME=...
+	$(BIN)/python scripts/new_exercise.py $(NOTEBOOK) $(NAME)
 
 lint: setup
 	$(BIN)/ruff check --fix .

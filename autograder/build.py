@@ -12,6 +12,8 @@ A solution file is jupytext's percent format. Short forms on a cell's line becom
     # %% test="repeat_kv"               test cell: check("repeat_kv", ...) and the hidden line
     # %% manual="conclusion" points=0   a text that is graded by hand
 
+A badge and a set-up cell for Colab are added where pyproject.toml names the students' repository.
+
 Text goes to notebook, never back: jupytext's pairing could write answers into the wrong file.
 Builds are byte-identical: cell ids come from the grade_id, or from position and content.
 """
@@ -28,9 +30,11 @@ import os
 import re
 import sys
 import tempfile
+import tomllib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from course_lib.answers import judged_cells, top_level_names
 from course_lib.exercises import Exercise, load_exercises
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -40,6 +44,16 @@ TAGS = ("setup", "long")
 STUB = "raise NotImplementedError"
 MARKER = re.compile(r"^[ \t]*#[ \t]*%%")
 MAGIC = re.compile(r"^# (?=[%!][A-Za-z])", re.MULTILINE)
+COLAB = "https://colab.research.google.com"
+START = """\
+# Run this first. On Colab it installs the course; nothing that is already there is replaced.
+import importlib.util
+
+if importlib.util.find_spec("course_lib") is None:
+    %pip install --quiet --no-deps {repository}/archive/refs/heads/main.zip
+from course_lib.colab import start
+
+start("{notebook_id}")"""
 METADATA = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
@@ -82,6 +96,8 @@ def source_notebook(notebook_id: str, root: Path = ROOT):
         if about := cell.metadata.get("about"):
             cell.source = _explanation(exercises[about], numbers[about], cell.source)
     made = [_expand(cell, index, exercises) for index, cell in enumerate(cells)]
+    if repository := students_repository(root):
+        _open_in_colab(made, notebook_id, repository)
     return new_notebook(cells=made, metadata=copy.deepcopy(METADATA), nbformat_minor=5)
 
 
@@ -92,21 +108,7 @@ def release_notebook(notebook_id: str, root: Path = ROOT):
 
 def reference_cells(notebook_id: str, root: Path = ROOT) -> list[tuple[str, str | None, str]]:
     """The judged cells of the reference solution: see `judged_cells`."""
-    return judged_cells(source_notebook(notebook_id, root))
-
-
-def judged_cells(notebook) -> list[tuple[str, str | None, str]]:
-    """The cells of a judged run in order: ("setup", None, source) or ("solution", name, source)."""
-    steps = []
-    for cell in notebook.cells:
-        if cell.cell_type != "code":
-            continue
-        nbgrader = cell.metadata.get("nbgrader", {})
-        if nbgrader.get("solution"):
-            steps.append(("solution", nbgrader["grade_id"], cell.source))
-        elif "setup" in cell.metadata.get("tags", []):
-            steps.append(("setup", None, cell.source))
-    return steps
+    return judged_cells(source_notebook(notebook_id, root).cells)
 
 
 def notebook_text(notebook) -> str:
@@ -282,22 +284,6 @@ def _check_test(cell, name, need):
     need(cell.source.startswith(f'check("{name}", '), f'the test cell starts with check("{name}", ')
 
 
-def top_level_names(tree: ast.Module) -> set[str]:
-    """The names that the top level of a module binds: imports, defs, classes and assignments."""
-    names = set()
-    for statement in tree.body:
-        match statement:
-            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
-                names.add(statement.name)
-            case ast.Import() | ast.ImportFrom():
-                names |= {a.asname or a.name.split(".")[0] for a in statement.names}
-            case ast.Assign() | ast.AnnAssign() | ast.AugAssign():
-                targets = statement.targets if type(statement) is ast.Assign else [statement.target]
-                nodes = (node for target in targets for node in ast.walk(target))
-                names |= {n.id for n in nodes if type(n) is ast.Name and type(n.ctx) is ast.Store}
-    return names
-
-
 # --------------------------------------------------------------------------- cells of the notebook
 
 
@@ -340,6 +326,43 @@ def _expand(cell, index, exercises):
     if cell.cell_type == "code":
         made |= {"execution_count": None, "outputs": []}
     return NotebookNode(json.loads(json.dumps(made), object_hook=NotebookNode))
+
+
+# ------------------------------------------------------------------------------------------- Colab
+
+
+def students_repository(root: Path = ROOT) -> str | None:
+    """Where students get the notebooks: `Students` in pyproject.toml's project.urls, the one place.
+
+    None for a course without it; its notebooks have neither badge nor set-up cell.
+    """
+    path = root / "pyproject.toml"
+    project = tomllib.loads(path.read_text("utf-8"))["project"] if path.is_file() else {}
+    url = project.get("urls", {}).get("Students")
+    return url.rstrip("/") if url else None
+
+
+def colab_badge(notebook_id: str, repository: str) -> str:
+    """Markdown: a picture that opens the notebook on Colab."""
+    here = repository.removeprefix("https://github.com/")
+    link = f"{COLAB}/github/{here}/blob/main/lectures/{notebook_id}/{notebook_id}.ipynb"
+    return f"[![Open in Colab]({COLAB}/assets/colab-badge.svg)]({link})"
+
+
+def _open_in_colab(cells, notebook_id, repository):
+    """Put the badge under the title, and the set-up cell before the first code cell.
+
+    The set-up cell is not tagged "setup": a judged run leaves it out, it costs nothing there.
+    """
+    from nbformat import NotebookNode
+
+    title, _, text = cells[0].source.partition("\n")
+    cells[0].source = f"{title}\n\n{colab_badge(notebook_id, repository)}\n{text}"
+    source = START.format(repository=repository, notebook_id=notebook_id)
+    cell = {"cell_type": "code", "id": "start", "metadata": {}, "source": source}
+    first = next((i for i, c in enumerate(cells) if c.cell_type == "code"), len(cells))
+    more = {"execution_count": None, "outputs": []}
+    cells.insert(first, NotebookNode(json.loads(json.dumps(cell | more), object_hook=NotebookNode)))
 
 
 # ---------------------------------------------------------------------------------------- nbgrader

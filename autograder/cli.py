@@ -1,4 +1,4 @@
-"""The instructor's command: build, grade, report, publish, selftest, demo."""
+"""The instructor's command: build, collect, grade, report, publish, selftest, demo."""
 
 import argparse
 import sys
@@ -25,34 +25,48 @@ def parser():
     build = commands.add_parser("build", help="solutions/ -> lectures/")
     build.add_argument("--check", action="store_true", help="write nothing; exit 1 if out of date")
 
+    collect = commands.add_parser(
+        "collect",
+        help="zip files of Canvas, Moodle, nbgrader, or folders -> SUBMITTED_DIR",
+        description="Put what students handed in where `grade` expects it: "
+        "SUBMITTED_DIR/<student>/<assignment>/. Of several hand-ins the last counts.",
+    )
+    collect.add_argument("sources", metavar="SOURCE", type=Path, nargs="+", help="zip or folder")
+    collect.add_argument("--to", metavar="SUBMITTED_DIR", type=Path, required=True)
+    collect.add_argument("--assignment", metavar="ID", help="for files whose name does not tell")
+
     grade = commands.add_parser(
         "grade",
         help="grade SUBMITTED_DIR/<student>/<assignment>/<assignment>.ipynb",
         description="Grade a class into a course directory: grades.csv, gradebook.db, "
         "autograded/, feedback/, report.html. The same command again updates them.",
     )
-    grade.add_argument("submitted", metavar="SUBMITTED_DIR", type=Path)
-    grade.add_argument("--out", metavar="DIR", type=Path, required=True, help="course directory")
-    grade.add_argument("--assignment", metavar="ID", help="this one alone, for example 01_gqa_moe")
-    grade.add_argument(
-        "--workers", metavar="N", type=_count, help="processes here (default: all cores)"
+    regrade = commands.add_parser(
+        "regrade",
+        help="grade again and show whose score changes, by which exercise",
+        description="Grade again after a test, a notebook or a limit was changed. With --diff "
+        "nothing is written: look first.",
     )
-    grade.add_argument("--scheduler", metavar="ADDRESS", help="a Dask scheduler in their place")
-    grade.add_argument(
-        "--sandbox",
-        choices=("auto", "bwrap", "none"),
-        default="auto",
-        help="auto refuses where there is no protection; none: code you trust",
-    )
-    for name, (flag, unit, _) in LIMITS.items():
-        grade.add_argument(
-            flag, metavar=unit, type=_amount, dest=name, help=f"limit of one submission, {unit}"
-        )
+    regrade.add_argument("--diff", action="store_true", help="show what would change, no more")
+    for command in (grade, regrade):
+        _grading_options(command)
 
     report = commands.add_parser(
-        "report", help="write report.html and grades.csv anew, with grades given by hand"
+        "report",
+        help="report, CSV files and late penalties anew, with grades given by hand",
     )
     report.add_argument("--out", metavar="DIR", type=Path, default=Path(), help="course directory")
+
+    export = commands.add_parser(
+        "export",
+        help="fill the grades into a file that Canvas or Moodle exported",
+        description="ROSTER is Canvas's exported gradebook, or Moodle's grading worksheet or "
+        "grader report. The filled file goes to the screen, or to --to.",
+    )
+    export.add_argument("roster", metavar="ROSTER", type=Path)
+    export.add_argument("--out", metavar="DIR", type=Path, default=Path(), help="course directory")
+    export.add_argument("--assignment", metavar="ID", help="this one alone")
+    export.add_argument("--to", metavar="FILE", type=Path)
 
     publish = commands.add_parser("publish", help="write the student bundle, without any answer")
     publish.add_argument("folder", metavar="DIR", type=Path, help="a new or empty folder")
@@ -61,6 +75,14 @@ def parser():
         "selftest", help="wrong answers must lose points, right ones not"
     )
     selftest.add_argument("--bank", metavar="DIR", type=Path, help="default: autograder/mutants")
+    selftest.add_argument(
+        "--repeat",
+        metavar="N",
+        type=_count,
+        help="run each hidden test N times on fresh inputs: none may change its mind",
+    )
+    selftest.add_argument("--notebook", metavar="ID", help="with --repeat: this one alone")
+    selftest.add_argument("--seed", metavar="TEXT", help="with --repeat: the same inputs again")
     selftest.add_argument("--workers", metavar="N", type=_count, help=argparse.SUPPRESS)
     selftest.add_argument(
         "--sandbox", choices=("auto", "bwrap", "none"), default="auto", help=argparse.SUPPRESS
@@ -73,6 +95,29 @@ def parser():
     return top
 
 
+def _grading_options(command):
+    """What `grade` and `regrade` have in common."""
+    command.add_argument("submitted", metavar="SUBMITTED_DIR", type=Path)
+    command.add_argument("--out", metavar="DIR", type=Path, required=True, help="course directory")
+    command.add_argument(
+        "--assignment", metavar="ID", help="this one alone, for example 01_gqa_moe"
+    )
+    command.add_argument(
+        "--workers", metavar="N", type=_count, help="processes here (default: all cores)"
+    )
+    command.add_argument("--scheduler", metavar="ADDRESS", help="a Dask scheduler in their place")
+    command.add_argument(
+        "--sandbox",
+        choices=("auto", "bwrap", "none"),
+        default="auto",
+        help="auto refuses where there is no protection; none: code you trust",
+    )
+    for name, (flag, unit, _) in LIMITS.items():
+        command.add_argument(
+            flag, metavar=unit, type=_amount, dest=name, help=f"limit of one submission, {unit}"
+        )
+
+
 def main(arguments=None):
     """Run a command; returns its exit status. A mistake is told in one line, with status 2."""
     options = parser().parse_args(arguments)
@@ -82,8 +127,11 @@ def main(arguments=None):
             stream.reconfigure(errors="backslashreplace")
     command = {
         "build": _build,
+        "collect": _collect,
         "grade": _grade,
+        "regrade": _regrade,
         "report": _report,
+        "export": _export,
         "publish": _publish,
         "selftest": _selftest,
         "demo": _demo,
@@ -149,6 +197,20 @@ def _build(options):
     return 1 if stale else 0
 
 
+def _collect(options):
+    from autograder.build import notebook_ids
+    from autograder.gather import gather
+
+    done = gather(options.sources, options.to, notebook_ids(), options.assignment)
+    for line in done.remarks:
+        print(line, file=sys.stderr)
+    print(
+        f"{options.to}: {done.new} new, {done.replaced} replaced, {done.unchanged} unchanged; "
+        f"{len(done.remarks)} left out"
+    )
+    return 0
+
+
 def _grade(options):
     from autograder import grade, report
 
@@ -175,6 +237,45 @@ def _report(options):
     return 0
 
 
+def _regrade(options):
+    from autograder import report
+    from autograder.regrade import regrade
+
+    _, interrupted = regrade(
+        options.submitted,
+        options.out,
+        diff=options.diff,
+        assignment=options.assignment,
+        workers=options.workers,
+        scheduler=options.scheduler,
+        sandbox=options.sandbox,
+        limits=_limits(options),
+        say=_say,
+    )
+    if interrupted:
+        return 130
+    if not options.diff:
+        print(f"report: {report.write(options.out)}")
+    return 0
+
+
+def _export(options):
+    from autograder import export, record
+
+    results = record.read_results(options.out)
+    if not results:
+        raise record.RecordError(f"nothing graded in {options.out}: run `autograder grade` first")
+    filled, remarks = export.fill(options.roster, results, options.assignment)
+    for line in remarks:
+        print(line, file=sys.stderr)
+    if options.to:
+        record.write_atomically(options.to, filled)
+        print(f"grades: {options.to}")
+    else:
+        print(filled, end="")
+    return 0
+
+
 def _publish(options):
     from autograder.publish import publish
 
@@ -183,6 +284,17 @@ def _publish(options):
 
 
 def _selftest(options):
+    if options.repeat:
+        from autograder.flakiness import flakiness
+
+        return flakiness(
+            options.repeat,
+            bank=options.bank,
+            notebook=options.notebook,
+            workers=options.workers,
+            sandbox=options.sandbox,
+            seed=options.seed,
+        )
     from autograder.selftest import selftest
 
     return selftest(options.bank, workers=options.workers, sandbox=options.sandbox)

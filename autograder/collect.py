@@ -8,6 +8,11 @@ from pathlib import Path
 from autograder import record
 from autograder.record import one_line
 
+# What may be handed in beside a notebook: name -> most bytes. Hidden tests have it as student.files.
+ATTACHMENTS = {
+    "04_gsm8k_lora": {"gsm8k_results.json": 200_000, "gsm8k_predictions.jsonl": 8_000_000},
+}
+
 # In nobody's name: what file managers and editors leave behind.
 NOT_STUDENTS = {".ipynb_checkpoints", "__pycache__", "__MACOSX", ".git", ".DS_Store", "Thumbs.db"}
 
@@ -104,6 +109,21 @@ def _find_one(student, assignment, folder, exists):
         return replace(here, path=folder / others[0], notes=(note,))
     why = f"{len(others)} notebooks, none of them called" if others else "no file called"
     return replace(here, problem=("missing", f"{why} {expected}"))
+
+
+def read_attachments(assignment, folder, root):
+    """The files beside a notebook that its hidden tests look at: name -> bytes, or one line that
+    says why a file that is there was not read. Files that are not there are left out."""
+    from autograder.restore import Unreadable, read_submission
+
+    files = {}
+    for name, most in ATTACHMENTS.get(assignment, {}).items():
+        try:
+            files[name] = read_submission(Path(folder) / name, root, most)
+        except Unreadable as error:
+            if error.status != "missing":
+                files[name] = str(error).removesuffix("; clear its outputs")
+    return files
 
 
 def _kind(path):

@@ -6,6 +6,7 @@ access to hidden tests, so it can show none of their code, inputs or expected va
 
 from pathlib import Path
 
+from autograder.late import how_late
 from autograder.page import number, page, text
 from autograder.record import graded_cells, is_png, write_atomically
 
@@ -48,6 +49,11 @@ def render(result, notebook):
         + (f", {waiting} answer{'s' * (waiting > 1)} still to be graded by hand" * bool(waiting))
         + "</p>",
     ]
+    if result.get("late") and {v["status"] for v in verdicts} != {"missing"}:
+        penalty = result["late"]["penalty"]
+        cost = f"{number(penalty)} points are taken off" if penalty else "no points are taken off"
+        cost += f": {number(max(0.0, got - penalty))} of {number(best)}" * bool(penalty)
+        parts.append(f"<p>Handed in {how_late(result['late']['seconds'])} late; {cost}.</p>")
     if result["repairs"]:
         lines = "".join(f"<li>{text(line)}</li>" for line in result["repairs"])
         parts.append(

@@ -10,6 +10,10 @@ submission does, it costs its own student alone: every submission gets a row for
 What is graded: every student's folder against every assignment that is asked for. Without a wish
 these are the assignments that at least one student has a folder for; a student without a notebook
 there gets rows with status `missing`.
+
+A result carries the key of all it depends on: job, environment, what is recorded beside it. It is
+written last, so a run that was killed anywhere goes on with the same command, and a submission that
+did not change is not graded again.
 """
 
 import base64
@@ -22,12 +26,14 @@ import secrets
 import sys
 import threading
 import time
-from contextlib import nullcontext
+from collections import Counter
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 
 from autograder import record
-from autograder.collect import GradeError, find_submissions
+from autograder.collect import GradeError, find_submissions, read_attachments
 from autograder.record import one_line
 from autograder.workers import LocalWorkers, cluster
 
@@ -41,12 +47,14 @@ REPAIR_LINES = 3  # of one submission on the screen; its feedback page has them 
 _here = threading.local()  # the warm processes of this worker; bwrap ends with its thread
 
 
-def make_job(notebook_id, source, submission, seed, limits, sandbox="auto", hidden=None) -> bytes:
+def make_job(
+    notebook_id, source, submission, seed, limits, sandbox="auto", hidden=None, files=None
+) -> bytes:
     """All that grading one submission depends on.
 
     source: the instructor's notebook (nbformat node). submission: bytes of the student's file.
     seed: bytes, of this submission. hidden: text of the hidden tests, None for a notebook whose
-    tests stand in its cells.
+    tests stand in its cells. files: what was handed in beside it, see collect.read_attachments.
     """
     job = {
         "notebook_id": notebook_id,
@@ -56,6 +64,10 @@ def make_job(notebook_id, source, submission, seed, limits, sandbox="auto", hidd
         "limits": asdict(limits),
         "sandbox": sandbox,
         "hidden": hidden,
+        "files": {
+            name: base64.b64encode(data).decode("ascii") if isinstance(data, bytes) else [data]
+            for name, data in (files or {}).items()
+        },
     }
     return json.dumps(job, sort_keys=True).encode()
 
@@ -120,6 +132,10 @@ def _run_judged(task, source, restored, warm, limits, clock):
         limits,
         points=points,
         hidden_source=task["hidden"],
+        files={
+            name: base64.b64decode(data) if isinstance(data, str) else data[0]
+            for name, data in task["files"].items()
+        },
     )
     clock.lap("judge")
     # Shown are the cells that the feedback shows. What hung or crashed before a judge would do so
@@ -326,6 +342,57 @@ def submission_seed(secret: bytes, notebook_id: str, student: str) -> bytes:
 
 
 # ---------------------------------------------------------------------------------------------
+# What a result depends on
+
+PACKAGES = (
+    "torch",
+    "numpy",
+    "transformers",
+    "peft",
+    "ipython",
+    "ipykernel",
+    "nbclient",
+    "nbformat",
+)
+
+
+@cache
+def environment() -> str:
+    """A digest of what grades: the code of course and grader, Python, the packages' versions.
+
+    Hidden tests are not in it (a job has its own), nor are mutants."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    import course_lib
+
+    digest = hashlib.sha256(sys.version.encode())
+    for name in PACKAGES:
+        try:
+            digest.update(f"{name} {version(name)}\n".encode())
+        except PackageNotFoundError:
+            digest.update(f"{name} -\n".encode())
+    for root, pattern in (
+        (Path(course_lib.__file__).parent, "**/*"),
+        (Path(__file__).parent, "*.py"),
+    ):
+        for path in sorted(root.glob(pattern)):
+            if path.is_file() and "__pycache__" not in path.parts:
+                digest.update(f"{root.name}/{path.relative_to(root).as_posix()}\n".encode())
+                digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def result_key(submission, job, source) -> str:
+    """The key of a result: equal keys, equal results. job: bytes, or verdicts that need no run."""
+    digest = hashlib.sha256(environment().encode())
+    verdicts = isinstance(job, list)
+    digest.update(json.dumps([job, source]).encode() if verdicts else job)
+    stamp = record.read_timestamp(submission.folder) if submission.path else None
+    digest.update(repr((submission.student, submission.notes, stamp)).encode())
+    return digest.hexdigest()
+
+
+# ---------------------------------------------------------------------------------------------
 # The driver
 
 
@@ -383,7 +450,6 @@ def grade(
     Returns (results of this run, whether it was interrupted). GradeError, RecordError or
     SandboxError when it cannot start.
     """
-    from autograder.restore import Unreadable, read_submission
     from autograder.sandbox import Limits, describe
 
     began = time.perf_counter()
@@ -397,6 +463,39 @@ def grade(
     if hidden is None:
         hidden = {name: hidden_tests(name, source) for name, source in sources.items()}
     say(describe(sandbox))
+    with _only_one(out):
+        return _grade_all(
+            submitted, out, submissions, remarks, sources, hidden, limits, sandbox,
+            workers, scheduler, say, notes, began,
+        )  # fmt: skip
+
+
+@contextmanager
+def _only_one(out):
+    """Hold the course directory; GradeError while another run does. It ends with its process."""
+    import fcntl
+
+    try:
+        Path(out).mkdir(parents=True, exist_ok=True)
+        file = open(Path(out) / ".lock", "w")  # noqa: SIM115 - closed below
+    except OSError as error:
+        raise record.RecordError(f"cannot write to {out}: {error.strerror}") from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise GradeError(
+                f"another run is grading into {out}: wait for it or choose another --out"
+            ) from None
+        yield
+
+
+def _grade_all(
+    submitted, out, submissions, remarks, sources, hidden, limits, sandbox,
+    workers, scheduler, say, notes, began,
+):  # fmt: skip
+    from autograder.restore import Unreadable, read_submission
+
     record.prepare_course(out, submitted, sources)
     secret = course_seed(out)
     for remark in remarks:
@@ -414,35 +513,95 @@ def grade(
                 yield s, zeros(sources[s.assignment], error.status, error.message)
                 continue
             seed = submission_seed(secret, s.assignment, s.student)
-            source = sources[s.assignment]
-            yield (
-                s,
-                make_job(s.assignment, source, data, seed, limits, sandbox, hidden[s.assignment]),
-            )
+            source, tests = sources[s.assignment], hidden[s.assignment]
+            files = read_attachments(s.assignment, s.path.parent, Path(submitted))
+            yield s, make_job(s.assignment, source, data, seed, limits, sandbox, tests, files)
 
-    results, interrupted = [], False
+    results, interrupted, unchanged = [], False, 0
     with record.open_gradebook(out) as gradebook, _progress(len(submissions), say) as bar:
+        known = _recorded(gradebook, sources)
 
-        def keep(submission, result):
-            _keep(out, gradebook, submission, result, sources[submission.assignment])
+        def keep(submission, result, key=None):
+            with _room_to_write(out):
+                result["key"] = key
+                _keep(out, gradebook, submission, result, sources[submission.assignment])
             results.append(result)
             for line in report_lines(result) if notes else ():
                 bar.write(line)
-            bar.update()
+            bar.update(counts=Counter(map(worst_status, results)))
+
+        def new():
+            """Jobs whose result is not there yet, with their keys."""
+            nonlocal unchanged
+            for submission, job in jobs():
+                key = result_key(submission, job, sources[submission.assignment])
+                kept = (submission.student, submission.assignment) in known
+                kept = _kept(out, gradebook, submission, key) if kept else None
+                if kept is None:
+                    yield submission, job, key
+                    continue
+                unchanged += 1
+                results.append(kept)
+                bar.update(counts=None)
 
         try:
             to_run = sum(1 for s in submissions if s.path)
-            _run(jobs(), keep, sources, limits, workers, scheduler, to_run)
+            _run(new(), keep, sources, limits, workers, scheduler, to_run, sandbox)
         except KeyboardInterrupt:
             interrupted = True
     everything = record.read_results(out)
     path = record.write_csv(out, everything)
-    _say_summary(say, results, len(submissions), interrupted, time.perf_counter() - began)
+    seconds = time.perf_counter() - began
+    _say_summary(say, results, len(submissions), interrupted, seconds, unchanged)
     say(f"grades: {path}")
     return results, interrupted
 
 
-def _run(jobs, keep, sources, limits, workers, scheduler, to_run):
+def _recorded(gradebook, sources):
+    """(student, assignment) of all that the gradebook holds of these assignments."""
+    from nbgrader.api import MissingEntry
+
+    found = set()
+    for name in sources:
+        try:
+            found |= {(s.student_id, name) for s in gradebook.assignment_submissions(name)}
+        except MissingEntry:
+            continue
+    return found
+
+
+def _kept(out, gradebook, submission, key):
+    """The result of an earlier run if its key is the same and its page is there, else None."""
+    student, assignment = submission.student, submission.assignment
+    path = record.result_path(out, student, assignment)
+    try:
+        result = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    page = Path(out) / "feedback" / student / assignment / f"{assignment}.html"
+    if result.get("key") != key or not page.is_file():
+        return None
+    before = json.dumps(result)
+    record.take_manual_scores(gradebook, result)
+    if (after := json.dumps(result)) != before:
+        record.write_atomically(path, after)
+    return result
+
+
+@contextmanager
+def _room_to_write(out):
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (OSError, SQLAlchemyError) as error:
+        why = getattr(error, "strerror", None) or one_line(getattr(error, "orig", None) or error)
+        raise record.RecordError(
+            f"cannot write to {out}: {why}; what is graded is kept: the same command goes on"
+        ) from None
+
+
+def _run(jobs, keep, sources, limits, workers, scheduler, to_run, sandbox):
     """Feed the executor, a little ahead of what it can do at once, and keep every result."""
     if scheduler:
         executor, workers = cluster(scheduler)
@@ -450,32 +609,33 @@ def _run(jobs, keep, sources, limits, workers, scheduler, to_run):
         workers = max(1, min(workers or os.cpu_count() or 1, to_run))
         # One judged and one display run, and the import of torch by four processes at once.
         executor = LocalWorkers(workers, 2 * limits.notebook_seconds + 300)
-    running = {}  # future -> (submission, job, attempt)
+    running = {}  # future -> (submission, job, key, attempt)
 
     def collect(timeout=None):
         done, _ = concurrent.futures.wait(
             running, timeout, return_when=concurrent.futures.FIRST_COMPLETED
         )
         for future in done:
-            submission, job, attempt = running.pop(future)
+            submission, job, key, attempt = running.pop(future)
             try:
                 result = json.loads(future.result())
             except Exception as error:  # the worker's, the cluster's or a fault of ours
                 if attempt == 1:
-                    running[executor.submit(grade_submission, job)] = (submission, job, 2)
+                    running[executor.submit(grade_submission, job)] = (submission, job, key, 2)
                     continue
+                key = None  # not a result: the next run tries again
                 message = f"could not be graded: {error}"
                 result = _result(zeros(sources[submission.assignment], "crash", message))
-            keep(submission, result)
+            keep(submission, result, key)
 
     try:
-        for submission, job in jobs:
+        for submission, job, key in jobs:
             if isinstance(job, list):
-                keep(submission, _result(job))
+                keep(submission, _result(job), key)
                 continue
             while len(running) >= 2 * workers:
                 collect()
-            running[executor.submit(grade_submission, job)] = (submission, job, 1)
+            running[executor.submit(grade_submission, job)] = (submission, job, key, 1)
         while running:
             collect()
     except BaseException:
@@ -533,23 +693,48 @@ def _progress(total, say):
         return nullcontext(_Lines(total, say))
     from tqdm import tqdm
 
-    return tqdm(total=total, unit="notebook", desc="grading", smoothing=0.1)
+    class Bar(tqdm):
+        def update(self, n=1, *, counts=None):
+            super().update(n)
+            if counts is None:  # nothing was done for it: no measure of the time left
+                self.initial += n
+            else:
+                self.set_postfix_str(_counted(counts), refresh=False)
+
+    return Bar(total=total, unit="notebook", desc="grading", smoothing=0.1)
 
 
 class _Lines:
     """What is used of tqdm, for a file."""
 
     def __init__(self, total, say):
-        self.total, self.write, self.done = total, say, 0
+        self.total, self.write, self.left, self.done = total, say, total, 0
         self.began = self.told = time.perf_counter()
 
-    def update(self):
+    def update(self, *, counts=None):
+        self.left -= 1
+        if counts is None:
+            return
         self.done += 1
         now = time.perf_counter()
-        if now - self.told > PROGRESS_SECONDS and 4 < self.done < self.total:
-            left = (now - self.began) / self.done * (self.total - self.done)
-            self.write(f"{self.done} of {self.total} graded, about {left:.0f} s left")
+        if now - self.told > PROGRESS_SECONDS and self.done > 4 and self.left:
+            seconds = (now - self.began) / self.done * self.left
+            self.write(
+                f"{self.total - self.left} of {self.total}, about {seconds:.0f} s left: "
+                f"{_counted(counts)}"
+            )
             self.told = now
+
+
+def worst_status(result):
+    """The status that tells most of a submission: what went wrong, else a wait, else graded."""
+    found = {v["status"] for v in result["verdicts"]}
+    order = ("unreadable", "missing", "memory", "crash", "timeout", "ungraded")
+    return next((status for status in order if status in found), "graded")
+
+
+def _counted(counts):
+    return ", ".join(f"{n} {status}" for status, n in counts.most_common())
 
 
 def report_lines(result):
@@ -574,13 +759,22 @@ def report_lines(result):
     return [one_line(line) for line in lines]
 
 
-def _say_summary(say, results, total, interrupted, seconds):
+def _say_summary(say, results, total, interrupted, seconds, unchanged):
     for line in summary_table(results):
         say(line)
     if interrupted:
         say(f"stopped: {len(results)} of {total} submissions graded; the same command goes on")
-    each = f", {seconds / len(results):.2f} s each" if results else ""
-    say(f"{len(results)} submissions in {seconds:.1f} s{each}")
+    done = len(results) - unchanged
+    each = f", {seconds / done:.2f} s each" if done else ""
+    same = f"; {unchanged} had not changed since the last run" if unchanged else ""
+    say(f"{done} submissions in {seconds:.1f} s{each}{same}")
+    say(f"submissions: {_counted(Counter(map(worst_status, results)))}")
+    waiting = sum(v["score"] is None for r in results for v in r["verdicts"])
+    lost = sum(not r.get("key") for r in results)
+    if waiting:
+        say(f"needs a person: {waiting} answers wait for a hand grade (nbgrader formgrader)")
+    if lost:
+        say(f"needs a person: {lost} submissions could not be graded; run the command again")
 
 
 def summary_table(results, most=60):

@@ -15,6 +15,7 @@ one answer, for those who write them; other cells come from the reference soluti
 """
 
 import argparse
+import base64
 import importlib
 import json
 import math
@@ -66,6 +67,7 @@ class Verdict:
     message: str = ""
     seconds: float = 0.0
     properties: list[tuple[str, bool, str]] = field(default_factory=list)
+    times: list[float] = field(default_factory=list)  # seconds of each property
 
 
 # ------------------------------------------------------------------------------- in the worker
@@ -81,6 +83,7 @@ def judge_notebook(
     *,
     points: Mapping[str, float] | None = None,
     hidden_source: str | None = None,
+    files: Mapping[str, bytes | str] | None = None,
     debug: bool = False,
     only: Iterable[str] | None = None,
 ) -> dict[str, Verdict]:
@@ -89,8 +92,9 @@ def judge_notebook(
     seed: secret of this submission; the same seed gives the same inputs. student_warm, judge_warm:
     see warm.start_warm. limits: sandbox.Limits (cell_seconds, call_seconds, notebook_seconds are
     kept here). points: exercise -> points, by default from course_lib. hidden_source: the text of
-    hidden tests to use in place of autograder/hidden/<notebook_id>.py. debug: messages for the
-    authors of hidden tests, not for students. only: judge these exercises alone.
+    hidden tests to use in place of autograder/hidden/<notebook_id>.py. files: what was handed in
+    beside the notebook, name -> bytes, or a line that says why it could not be read. debug:
+    messages for the authors of hidden tests, not for students. only: judge these exercises alone.
     Returns a verdict for every exercise, whatever the submission does.
     """
     steps = list(steps)
@@ -103,6 +107,10 @@ def judge_notebook(
         "hidden": hidden_source,
         "call_seconds": limits.call_seconds,
         "debug": debug,
+        "files": {
+            name: [data] if isinstance(data, str) else base64.b64encode(data).decode("ascii")
+            for name, data in (files or {}).items()
+        },
     }
     verdicts: dict[str, Verdict] = {}
     broken: set[int] = set()  # cells that are not run again
@@ -153,6 +161,53 @@ def judge_notebook(
         message = "the notebook ran out of time" if late else "its solution cell is missing"
         status = "timeout" if late else "missing"
         verdicts[exercise] = Verdict(exercise, 0.0, points[exercise], status, message)
+    return verdicts
+
+
+def repeat_tests(
+    notebook_id: str,
+    steps: Iterable[Step],
+    exercise: str,
+    seeds: Iterable[bytes],
+    student_warm,
+    judge_warm,
+    limits,
+    *,
+    points: Mapping[str, float] | None = None,
+    hidden_source: str | None = None,
+) -> list[Verdict]:
+    """Test one exercise once for each seed, for the self-check of the hidden tests.
+
+    One pair of processes takes many seeds, so that this is fast: only the exercise's own cell is
+    run anew for each. What an answer keeps elsewhere in its process outlives a seed; a difference
+    found here is to be confirmed by `judge_notebook`. After the third lost pair the rest is left.
+    """
+    steps, seeds = list(steps), list(seeds)
+    own = next(i for i, s in enumerate(steps) if s.kind == "solution" and s.exercise == exercise)
+    points = (_points(notebook_id) if points is None else points).get(exercise, 0.0)
+    settings = {
+        "notebook": notebook_id,
+        "seed": "",
+        "hidden": hidden_source,
+        "call_seconds": limits.call_seconds,
+        "debug": False,
+        "files": {},
+    }
+    verdicts, lost = [], 0
+    while len(verdicts) < len(seeds) and lost < 3:
+        with _Pair(student_warm, judge_warm, settings, limits) as pair:
+            try:
+                for step in steps[:own]:
+                    pair.execute(step, limits.cell_seconds)
+                for seed in seeds[len(verdicts) :]:
+                    pair.reseed(seed)
+                    pair.execute(steps[own], limits.cell_seconds)
+                    verdicts.append(pair.test(exercise, points, 2 * limits.cell_seconds))
+            except _Lost as loss:
+                where = "a call" if loss.while_testing else "the cell"
+                message = loss.message.format(where=where)
+                verdicts.append(Verdict(exercise, 0.0, points, loss.status, message))
+                lost += 1
     return verdicts
 
 
@@ -210,20 +265,28 @@ class _Pair:
                 return
             raise self._not_understood(while_testing=False)
 
+    def reseed(self, seed: bytes) -> None:
+        """Let the next tests draw other inputs."""
+        for reply in self._replies(["seed", seed.hex()], GRACE_SECONDS, while_testing=True):
+            if reply == ["done"]:
+                return
+            raise self._not_understood(while_testing=True)
+
     def test(self, exercise: str, points: float, seconds: float) -> Verdict:
         """The verdict on one exercise; what the judge says is checked, not believed."""
-        properties = []
+        properties, times, last = [], [], time.perf_counter()
         for reply in self._replies(["test", exercise, seconds], seconds, while_testing=True):
             match reply:
                 case ["property", str(title), bool(passed), str(message)]:
                     properties.append((_line(title), passed, _line(message)))
+                    times.append(time.perf_counter() - last)
+                    last = time.perf_counter()
                 case ["ungraded"]:
                     return Verdict(exercise, 0.0, points, "ungraded", "there is no hidden test")
                 case ["graded", float(share), str(message)] if 0.0 <= share <= 1.0:
                     score = round(points * share, 2)
-                    return Verdict(
-                        exercise, score, points, "graded", _line(message), properties=properties
-                    )
+                    told = _line(message)
+                    return Verdict(exercise, score, points, "graded", told, 0.0, properties, times)
                 case _:
                     raise self._not_understood(while_testing=True)
             if len(properties) > 1000:
@@ -308,6 +371,10 @@ def run(payload: bytes, fds: list[int]) -> None:
     settings = json.loads(payload)
     line, sock = (socket.socket(fileno=fd) for fd in fds)
     student = Student(sock, settings["call_seconds"])
+    student.files = {
+        name: base64.b64decode(data) if isinstance(data, str) else data[0]
+        for name, data in settings["files"].items()
+    }
     tests = load_hidden(settings["notebook"], settings["hidden"])
     judge = _Judge(student, tests, bytes.fromhex(settings["seed"]), settings["debug"])
 
@@ -319,6 +386,9 @@ def run(payload: bytes, fds: list[int]) -> None:
             match json.loads(text):
                 case ["exec", exercise, source, seconds]:
                     judge.execute(exercise, source, seconds)
+                    tell("done")
+                case ["seed", seed]:
+                    judge.seed = bytes.fromhex(seed)
                     tell("done")
                 case ["test", exercise, seconds]:
                     judge.test(exercise, seconds, tell)

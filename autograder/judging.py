@@ -228,6 +228,8 @@ class Student:
         self._functions: list = []
         self._depth = 0
         self._serial = 0
+        # Handed in beside the notebook: name -> bytes, or a line that says why it was not read.
+        self.files: dict[str, bytes | str] = {}
 
     def __getattr__(self, name: str) -> Name:
         if name.startswith("_"):

@@ -17,6 +17,7 @@ body { margin: 0 auto; max-width: 62rem; padding: 1.5rem 1rem 4rem; background: 
   color: var(--text); font: 16px/1.5 system-ui, sans-serif; overflow-wrap: anywhere; }
 h1 { font-size: 1.6rem; line-height: 1.25; margin: 0 0 .25rem; }
 h2 { font-size: 1.2rem; margin: 2rem 0 .5rem; }
+h3 { font-size: 1rem; margin: 1.25rem 0 .25rem; }
 a { color: var(--link); }
 p { margin: .4rem 0; }
 .soft { color: var(--soft); }
@@ -32,6 +33,7 @@ pre { background: var(--panel); border: 1px solid var(--line); border-radius: .3
   margin: .4rem 0; padding: .6rem .75rem; overflow-x: auto; font: 13px/1.45 ui-monospace, monospace;
   white-space: pre-wrap; }
 code { font: .92em ui-monospace, monospace; }
+table code { overflow-wrap: normal; white-space: nowrap; }
 img { max-width: 100%; background: #fff; }
 summary { cursor: pointer; }
 .wide { overflow-x: auto; }
@@ -44,7 +46,7 @@ svg text { fill: var(--text); font: 12px system-ui, sans-serif; }
 svg .bar { fill: var(--bar); } svg .track { fill: var(--panel); stroke: var(--line); }
 svg .axis { stroke: var(--soft); }
 @media print { body { max-width: none; padding: 0; font-size: 11pt; } a { color: inherit; }
-  section, tr, svg, figure { break-inside: avoid; } h2 { break-after: avoid; }
+  section, tr, svg, figure { break-inside: avoid; } h2, h3 { break-after: avoid; }
   .bar, .track, pre { print-color-adjust: exact; -webkit-print-color-adjust: exact; } }
 """
 # Should anything of a student's ever get past the escaping: no script, no address is followed.

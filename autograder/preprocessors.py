@@ -22,6 +22,7 @@ from traitlets import Dict, Unicode
 
 from autograder import record
 from autograder.build import notebook_text
+from autograder.collect import read_attachments
 from autograder.restore import Unreadable, blank_notebook, is_ours, read_submission, restore
 
 HIDDEN = re.compile(
@@ -46,6 +47,7 @@ class SubmissionExporter(NotebookExporter):
         if os.path.abspath(os.path.dirname(filename)) != os.path.abspath(folder):
             return super().from_filename(filename, resources=resources, **options)
         root = coursedir.format_path(coursedir.submitted_directory, ".", ".")
+        self.files = read_attachments(resources["nbgrader"]["notebook"], folder, root)
         try:
             self.submission = read_submission(filename, root)
         except Unreadable as error:
@@ -111,7 +113,8 @@ class GradeSubmission(NbGraderPreprocessor):
         secret = grade.course_seed(coursedir.root)
         seed = grade.submission_seed(secret, where["notebook"], where["student"])
         job = grade.make_job(
-            where["notebook"], source, submission, seed, limits, self.sandbox, hidden
+            *(where["notebook"], source, submission, seed, limits, self.sandbox, hidden),
+            self.parent.files,
         )
         future = _workers_of(limits).submit(grade.grade_submission, job)
         return json.loads(future.result())

@@ -1,18 +1,27 @@
-"""Write the bundle that students get, and refuse if any part of an answer is in it."""
+"""Write the repository that students get, and refuse if any part of an answer is in it."""
 
 import ast
 import io
 import json
 import re
 import shutil
+import subprocess
+import sys
 import tempfile
 import tomllib
 import zipfile
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
+
+from autograder.build import colab_badge, students_repository
+from course_lib.exercises import load_exercises
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = ("course_lib", "lectures")
-FILES = ("LICENSE", "constraints.txt", "environment.yml", "docs/student_guide.md", "docs/errata.md")
+FILES = ("LICENSE", "constraints.txt", "environment.yml", ".gitattributes")
+DOCS = ("student_guide.md", "troubleshooting.md", "gpu_guide.md", "errata.md")
+IGNORED = ".venv/\n__pycache__/\n*.egg-info/\nbuild/\n.ipynb_checkpoints/\nhand_in/\n"
 JUNK = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints", "*.pyc", "*.egg-info", ".*")
 # Shorter lines ("return out", "if config.attention_bias:") and labels ("before training") may stand
 # anywhere and tell nothing.
@@ -23,9 +32,10 @@ class PublishError(Exception):
     """The bundle is not written; the text is one line that says why."""
 
 
-def publish(folder, root=ROOT):
-    """Write the student bundle to a new or empty `folder`; returns the number of files.
+def publish(folder, root=ROOT, wheel=True):
+    """Write the students' repository to a new or empty `folder`; returns the number of files.
 
+    wheel: put an installable package into its `dist/` as well.
     PublishError when the folder holds something, or when a line of a solution or a string of a
     hidden test is found anywhere in the bundle: then nothing is written.
     """
@@ -37,6 +47,8 @@ def publish(folder, root=ROOT):
     with tempfile.TemporaryDirectory(prefix="publish-") as temporary:
         bundle = Path(temporary, "bundle")
         collect(bundle, root)
+        if wheel:
+            build_wheel(bundle)
         found = leaks(bundle, secrets(root))
         if found:
             path, text = found[0]
@@ -50,23 +62,59 @@ def collect(bundle, root=ROOT):
     """Copy what students get to the folder `bundle`."""
     for name in FOLDERS:
         shutil.copytree(root / name, bundle / name, ignore=JUNK)
-    for name in FILES:
+    for name in (*FILES, *(f"docs/{name}" for name in DOCS)):
         if (root / name).is_file():
             (bundle / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(root / name, bundle / name)
     environment = bundle / "environment.yml"
     if environment.is_file():  # the instructor's extras are not in the students' project
         environment.write_text(environment.read_text().replace(",grade,test]", "]"))
+    (bundle / ".gitignore").write_text(IGNORED)
     (bundle / "README.md").write_text(readme(root))
     (bundle / "pyproject.toml").write_text(project(root))
 
 
+def build_wheel(bundle):
+    """Build the bundle's package into its folder `dist`."""
+    with tempfile.TemporaryDirectory(prefix="wheel-") as temporary:
+        source = shutil.copytree(bundle, Path(temporary, "source"))  # a build leaves files behind
+        command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps"]
+        command += ["--no-build-isolation", "--wheel-dir", str(Path(bundle, "dist")), str(source)]
+        done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        why = (done.stderr.strip().splitlines() or ["pip failed"])[-1]
+        raise PublishError(f"the wheel could not be built: {why}")
+
+
 def readme(root):
-    """The student's README: the student guide, or three lines."""
+    """The students' README: the notebooks with their badges, then the student guide."""
     guide = Path(root, "docs", "student_guide.md")
-    if guide.is_file():
-        return guide.read_text()
-    return "# Fine-tuning language models\n\nOpen the notebooks in `lectures/`.\n"
+    text = guide.read_text(encoding="utf-8") if guide.is_file() else "# Notebooks\n"
+    # The guide moves from docs/ to the top: its links to neighbours need the folder.
+    text = re.sub(r"\]\((?=[\w-]+\.md)", "](docs/", text)
+    title, _, rest = text.partition("\n")
+    return f"{title}\n\n{notebook_table(root)}{rest}"
+
+
+def notebook_table(root=ROOT):
+    """A markdown table of the notebooks: title, minutes of its exercises, Colab badge."""
+    repository = students_repository(Path(root))
+    rows = []
+    for path in sorted(Path(root, "lectures").glob("*/*.ipynb")):
+        name = path.stem
+        try:
+            exercises = load_exercises(name, Path(root, "course_lib", "exercises"))
+        except LookupError:
+            continue
+        title = tomllib.loads(Path(root, f"course_lib/exercises/{name}.toml").read_text("utf-8"))[
+            "title"
+        ]
+        hours = sum(e.minutes for e in exercises.values()) / 60
+        badge = colab_badge(name, repository) if repository else ""
+        rows.append(f"| [{title}](lectures/{name}/{name}.ipynb) | {hours:.1f} h | {badge} |")
+    if not rows:
+        return ""
+    return "\n".join(["| notebook | exercises | |", "|---|---|---|", *rows, "", ""])
 
 
 def project(root):
@@ -77,12 +125,12 @@ def project(root):
     kept = []
     for part in parts:
         title = part.partition("]")[0].strip("[")
-        if title.startswith(("tool.ruff", "tool.pytest")):
+        if title.startswith(("tool.ruff", "tool.pytest", "tool.codespell")):
             continue
         lines = [
             line
             for line in part.splitlines(keepends=True)
-            if not re.match(r"(autograder|grade|test|scale)\s*=", line)
+            if not re.match(r"(autograder|grade|test|scale|docs)\s*=", line)
         ]
         kept.append("".join(lines).replace(', "autograder*"', ""))
     made = "".join(kept)
@@ -93,25 +141,53 @@ def project(root):
     return made
 
 
+@dataclass(frozen=True, order=True)
+class Secret:
+    """A text students may not see; `home`: the notebook in whose files alone it tells something."""
+
+    text: str
+    home: str = ""
+
+    def is_in(self, name, plain):
+        """Whether a file's plain text gives it away."""
+        return self.text in plain and (not self.home or _belongs(name, self.home))
+
+
 def secrets(root=ROOT):
-    """What students may not see: telling lines of solutions, strings of hidden tests."""
+    """What students may not see: lines of solutions, strings of hidden tests.
+
+    In a notebook's own files (lecture, hints, checks) every telling line of its solutions counts.
+    Elsewhere one line may be chance (`for name, parameter in model.named_parameters():`), so there
+    it takes two neighbouring lines, or an answer that is a single line.
+    """
     told = set()
     for path in sorted(Path(root, "solutions").glob("*.py")):
-        text = path.read_text()
-        inside = False
-        for line in text.splitlines():
-            if "### BEGIN SOLUTION" in line:
-                inside = True
-            elif "### END SOLUTION" in line:
-                inside = False
-            elif inside and len(_plain(line)) >= TELLING and not line.lstrip().startswith("#"):
-                told.add(_plain(line))
+        text = path.read_text(encoding="utf-8")
+        regions = [
+            [p for line in region.splitlines() if (p := _plain(line)) and not p.startswith("#")]
+            for region in re.findall(r"(?s)### BEGIN SOLUTION(.*?)### END SOLUTION", text)
+        ]
         # A line that the notebook itself shows elsewhere is no secret.
         outside = re.sub(r"(?s)### BEGIN SOLUTION.*?### END SOLUTION", "", text)
-        told -= {_plain(line) for line in outside.splitlines()}
+        shown = {_plain(line) for line in outside.splitlines()}
+        for region in regions:
+            lines = [line for line in region if line not in shown]
+            telling = [line for line in lines if len(line) >= TELLING]
+            told |= {Secret(line, path.stem) for line in telling}
+            if len(region) == 1:
+                told |= {Secret(line) for line in telling}
+            pairs = [f"{a} {b}" for a, b in pairwise(region) if a in lines and b in lines]
+            told |= {Secret(pair) for pair in pairs if len(pair) >= 2 * TELLING}
     for path in sorted(Path(root, "autograder", "hidden").glob("*.py")):
-        told |= _strings(ast.parse(path.read_text()))
+        told |= {Secret(text) for text in _strings(ast.parse(path.read_text(encoding="utf-8")))}
     return told
+
+
+def _belongs(name, notebook_id):
+    """Whether a file of the bundle is a notebook's own: lecture, facts and hints, checks."""
+    path = Path(name)
+    module = notebook_id.partition("_")[2]
+    return path.stem == notebook_id or (path.parent.name, path.stem) == ("checks", module)
 
 
 def _strings(tree):
@@ -144,7 +220,7 @@ def leaks(folder, told):
         if path.is_file():
             for name, text in _texts(path.relative_to(folder).as_posix(), path.read_bytes()):
                 plain = _plain(text)
-                found += [(name, secret) for secret in sorted(told) if secret in plain]
+                found += [(name, s.text) for s in sorted(told) if s.is_in(name, plain)]
     return found
 
 

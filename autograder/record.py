@@ -217,6 +217,7 @@ configure(c)
 c.CourseDirectory.root = os.path.dirname(os.path.abspath(__file__))
 c.CourseDirectory.submitted_directory = {submitted!r}
 """
+OWN_PART = "# Settings of your own, below this line, are kept (late penalties, for example).\n"
 
 
 def prepare_course(out, submitted, sources):
@@ -229,10 +230,10 @@ def prepare_course(out, submitted, sources):
     out = Path(out)
     try:
         out.mkdir(parents=True, exist_ok=True)
-        write_atomically(
-            out / "nbgrader_config.py",
-            CONFIG.format(submitted=os.fspath(Path(submitted).resolve())),
-        )
+        path = out / "nbgrader_config.py"
+        own = path.read_text("utf-8").partition(OWN_PART)[2] if path.is_file() else ""
+        written = CONFIG.format(submitted=os.fspath(Path(submitted).resolve()))
+        write_atomically(path, written + OWN_PART + own)
         for name, notebook in sources.items():
             path = out / "source" / name / f"{name}.ipynb"
             write_atomically(path, nbformat.writes(notebook) + "\n")
@@ -250,7 +251,7 @@ def database_url(out):
 @contextmanager
 def open_gradebook(out):
     """nbgrader's Gradebook of the course directory `out`, closed at the end."""
-    with _quiet():
+    with quiet():
         from nbgrader.api import Gradebook
         from sqlalchemy.exc import DatabaseError
 
@@ -262,12 +263,12 @@ def open_gradebook(out):
             f"cannot open {Path(out) / 'gradebook.db'}: {one_line(error.orig)}; "
             "move it away and grade again"
         ) from None
-    with _quiet(), gradebook:
+    with quiet(), gradebook:
         yield gradebook
 
 
 def _save_cells(gradebook, out, name, notebook):
-    with _quiet():
+    with quiet():
         from nbgrader.preprocessors import SaveCells
 
     gradebook.update_or_create_assignment(name)
@@ -290,7 +291,7 @@ def record_submission(
     have no automatic score. A manual score given by a
     grader wins over the automatic one, as everywhere in nbgrader, and a regrade keeps it.
     """
-    with _quiet():
+    with quiet():
         from nbgrader import utils
 
     gradebook.update_or_create_student(student)
@@ -328,7 +329,7 @@ def record_submission(
 
 def take_manual_scores(gradebook, result):
     """Put the scores that graders gave in formgrader since into a kept result. Changes `result`."""
-    with _quiet():
+    with quiet():
         from nbgrader.api import MissingEntry
 
     assignment = result["assignment"]
@@ -365,7 +366,7 @@ def read_timestamp(folder):
         return None, "timestamp.txt cannot be read: ignored"
     finally:
         os.close(handle)
-    with _quiet():
+    with quiet():
         from nbgrader.utils import parse_utc
     try:
         return (parse_utc(text) if text else None), None
@@ -379,7 +380,7 @@ def valid_score(score, max_score):
 
 
 @contextmanager
-def _quiet():
+def quiet():
     """nbgrader 0.9.6 with SQLAlchemy 2.1 warns at import about its own relations."""
     import warnings
 

@@ -1,20 +1,28 @@
-"""report.html: what a class did, for its instructor. No script, light and dark, printable."""
+"""report.html: what a class did, for its instructor. No script, light and dark, printable.
 
+Beside it: grades.csv, files for Canvas and Moodle, similar.csv.
+"""
+
+from collections import Counter, defaultdict
 from datetime import datetime
 from pathlib import Path
 from statistics import mean, median
 from urllib.parse import quote
 
-from autograder import record
+from autograder import export, feedback, late, record, similarity
 from autograder.feedback import WORDS
 from autograder.page import number, page, text
 
 BINS = 10
+MISTAKES = Path(__file__).parent / "mutants"
+MOST = 40  # lines of a list; the CSV files have all
+MOST_TITLES = 4  # of the hidden checks that an exercise fails
 
 
 def write(out):
-    """Bring the results under `out` up to date with the gradebook and write report.html and
-    grades.csv; returns the report's path. RecordError when nothing was graded there."""
+    """Bring the results under `out` up to date with the gradebook (hand grades, late penalties),
+    write report.html, grades.csv, canvas.csv, moodle.csv and similar.csv; returns the report's
+    path. RecordError when nothing was graded there."""
     out = Path(out)
     results = record.read_results(out)
     if not results:
@@ -22,14 +30,86 @@ def write(out):
     with record.open_gradebook(out) as gradebook:
         for result in results:
             record.take_manual_scores(gradebook, result)
+        for result in late.assign(out, gradebook, results):
+            feedback.write(out, result, _autograded(out, result))
     record.write_csv(out, results)
+    export.write(out, results)
+    answers, stubs = _answers(out, results)
+    groups = {
+        place: similarity.near_identical(found, stubs.get(place, ""))
+        for place, found in answers.items()
+    }
+    similarity.write_csv(out, groups)
     path = out / "report.html"
-    record.write_atomically(path, render(results, datetime.now()))
+    told = render(results, datetime.now(), resembled(results, answers), groups)
+    record.write_atomically(path, told)
     return path
 
 
-def render(results, now=None):
-    """The page as text. `results`: as kept by grading, one per student and assignment."""
+def _autograded(out, result):
+    """The autograded notebook of a result, None if there is none."""
+    import nbformat
+
+    name = result["assignment"]
+    path = Path(out) / "autograded" / result["student"] / name / f"{name}.ipynb"
+    return nbformat.read(path, as_version=4) if path.is_file() else None
+
+
+def _answers(out, results):
+    """((assignment, exercise) -> student -> source, (assignment, exercise) -> what was given)."""
+    import json
+
+    import nbformat
+
+    from autograder.restore import blank_notebook
+
+    answers, stubs = defaultdict(dict), {}
+
+    def solutions(cells):
+        for cell in cells:
+            nbgrader = cell["metadata"].get("nbgrader", {})
+            if nbgrader.get("solution") and cell["cell_type"] == "code":
+                source = cell["source"]
+                yield nbgrader["grade_id"], source if isinstance(source, str) else "".join(source)
+
+    for name in sorted({r["assignment"] for r in results}):
+        path = Path(out) / "source" / name / f"{name}.ipynb"
+        if path.is_file():
+            blank = blank_notebook(nbformat.read(path, as_version=4))
+            stubs |= {(name, e): source for e, source in solutions(blank.cells)}
+    for result in results:
+        name = result["assignment"]
+        path = Path(out) / "autograded" / result["student"] / name / f"{name}.ipynb"
+        try:
+            cells = json.loads(path.read_bytes())["cells"]
+        except (OSError, ValueError):
+            continue
+        for exercise, source in solutions(cells):
+            if source.strip() != stubs.get((name, exercise), "").strip():
+                answers[name, exercise][result["student"]] = source
+    return answers, stubs
+
+
+def resembled(results, answers):
+    """(assignment, exercise) -> Counter of known mistakes that the wrong answers resemble, with
+    None for those that resemble none."""
+    found = {}
+    for name in sorted({r["assignment"] for r in results}):
+        known = similarity.known_mistakes(MISTAKES, name)
+        for result in results:
+            for v in result["verdicts"] if result["assignment"] == name else ():
+                source = answers.get((name, v["exercise"]), {}).get(result["student"])
+                wrong = v["status"] == "graded" and v["score"] is not None
+                if v["exercise"] in known and source and wrong and v["score"] < v["max_score"]:
+                    nearest = similarity.resembled(source, *known[v["exercise"]])
+                    counts = found.setdefault((name, v["exercise"]), Counter())
+                    counts[nearest and nearest[0]] += 1
+    return found
+
+
+def render(results, now=None, mistakes=None, groups=None):
+    """The page as text. results: as kept by grading, one per student and assignment. mistakes:
+    see `resembled`. groups: (assignment, exercise) -> groups of similarity.near_identical."""
     assignments = sorted({r["assignment"] for r in results})
     students = sorted({r["student"] for r in results})
     waiting = sum(v["score"] is None for r in results for v in r["verdicts"])
@@ -48,8 +128,12 @@ def render(results, now=None):
         )
     parts.append(_statuses(results))
     for name in assignments:
-        parts.append(_assignment(name, [r for r in results if r["assignment"] == name]))
+        mine = [r for r in results if r["assignment"] == name]
+        parts.append(_assignment(name, mine))
+        parts.append(_wrong(name, mine, mistakes or {}))
     parts.append(_students(results, students, assignments))
+    parts.append(_late(results))
+    parts.append(_similar(groups or {}))
     parts.append(_remarks(results))
     return page("Grading report", "\n".join(p for p in parts if p))
 
@@ -89,6 +173,9 @@ def _assignment(name, results):
     facts = f"{len(handed_in)} handed in, {absent} missing"
     if shares:
         facts += f" · mean {mean(shares):.0%}, median {median(shares):.0%} of those handed in"
+    spent = [r["seconds"]["total"] for r in handed_in if r["seconds"].get("total")]
+    if spent:
+        facts += f" · grading took {median(spent):.1f} s (median), {max(spent):.1f} s at most"
     return "\n".join(
         [
             f"<h2>{text(name)}</h2>",
@@ -124,6 +211,98 @@ def _exercises(results):
     return (
         '<div class="wide"><table><tr><th>exercise</th><th>full marks</th>'
         f"<th class='n'>mean</th><th>did not run</th></tr>{''.join(rows)}</table></div>"
+    )
+
+
+def _wrong(name, results, mistakes):
+    """Per exercise: the hidden checks that most answers fail, the known mistakes they resemble."""
+    rows = []
+    for v in results[0]["verdicts"]:
+        exercise = v["exercise"]
+        failed = Counter(
+            title
+            for r in results
+            for w in r["verdicts"]
+            if w["exercise"] == exercise and w["message"] != "not implemented"
+            for title, passed, _ in w["properties"]
+            if not passed
+        )
+        counts = mistakes.get((name, exercise), Counter())
+        if not failed and not counts:
+            continue
+        checks = [f"{n} × {text(title)}" for title, n in failed.most_common(MOST_TITLES)]
+        if len(failed) > MOST_TITLES:
+            checks.append(f"and {len(failed) - MOST_TITLES} other checks")
+        named = Counter({mistake: n for mistake, n in counts.items() if mistake})
+        like = [
+            f"{n} × {text(mistake.replace('_', ' '))}"
+            for mistake, n in named.most_common(MOST_TITLES)
+        ]
+        rest = counts.total() - sum(n for _, n in named.most_common(MOST_TITLES))
+        if rest and counts:
+            like.append(f'<span class="soft">{rest} × {"others" if like else "none"}</span>')
+        rows.append(
+            f"<tr><td><code>{text(exercise)}</code></td><td>{'<br>'.join(checks) or '–'}</td>"
+            f"<td>{'<br>'.join(like) or '–'}</td></tr>"
+        )
+    if not rows:
+        return ""
+    return (
+        f'<h3>Where answers go wrong</h3><div class="wide"><table><tr><th>exercise</th>'
+        f"<th>hidden checks that fail</th><th>resembles the known mistake</th></tr>{''.join(rows)}"
+        '</table></div><p class="soft">A failed core check ends an exercise, so later checks may '
+        "hide behind it. Resemblance compares the shape of code with the project's collection of "
+        "wrong answers: a hint what to read first; nobody has checked that the mistake is the same."
+        "</p>"
+    )
+
+
+def _late(results):
+    """Who was late, by how much, and what it costs by nbgrader's rule."""
+    found = [r for r in results if r.get("late") and not _absent(r)]
+    if not found:
+        return ""
+    rows = "".join(
+        f"<tr><td>{text(r['student'])}</td><td>{text(r['assignment'])}</td>"
+        f"<td>{late.how_late(r['late']['seconds'])}</td>"
+        f'<td class="n">{number(r["late"]["penalty"])}</td></tr>'
+        for r in found
+    )
+    return (
+        f'<h2>Late ({len(found)})</h2><div class="wide"><table><tr><th>student</th>'
+        "<th>notebook</th><th>late by</th><th class='n'>penalty, points</th></tr>"
+        f"{rows}</table></div>"
+        '<p class="soft">nbgrader\'s rule, see nbgrader_config.py. Scores of exercises and rates '
+        "on this page are without penalties; sums of students and the files for Canvas and Moodle "
+        "are with them.</p>"
+    )
+
+
+def _similar(groups):
+    """Groups of near-identical answers."""
+    found = sorted(
+        (
+            (-similar, not same, assignment, exercise, students)
+            for (assignment, exercise), mine in groups.items()
+            for similar, same, students in mine
+        ),
+    )
+    if not found:
+        return ""
+    rows = "".join(
+        f"<tr><td>{text(assignment)}<br><code>{text(exercise)}</code></td>"
+        f"<td>{-similar:.0%}{'' if differ else ', same text'}</td>"
+        f"<td>{', '.join(map(text, students[:MOST]))}"
+        f"{f' and {len(students) - MOST} more' if len(students) > MOST else ''}</td></tr>"
+        for similar, differ, assignment, exercise, students in found[:MOST]
+    )
+    more = f" The first {MOST} are shown." if len(found) > MOST else ""
+    return (
+        f'<h2>Near-identical answers ({len(found)})</h2><div class="wide"><table><tr>'
+        f"<th>exercise</th><th>alike</th><th>students</th></tr>{rows}</table></div>"
+        '<p class="soft">What was handed out is taken away before comparing; names of variables, '
+        "comments and layout do not count; short answers are left out. Two people can write the "
+        f"same answer: read both before you say anything. All of them: similar.csv.{more}</p>"
     )
 
 
@@ -199,11 +378,14 @@ def _score(result):
         return "–"
     student, assignment = result["student"], result["assignment"]
     link = quote(f"feedback/{student}/{assignment}/{assignment}.html")
-    got = sum(v["score"] or 0 for v in result["verdicts"])
+    penalty = (result.get("late") or {}).get("penalty", 0.0)
+    got = max(0.0, sum(v["score"] or 0 for v in result["verdicts"]) - penalty)
     best = sum(v["max_score"] for v in result["verdicts"])
     statuses = {v["status"] for v in result["verdicts"]} - {"graded"}
     odd = [s for s in record.STATUSES if s in statuses]
     told = ", ".join("by hand" if s == "ungraded" else s for s in odd)
+    if result.get("late") and not _absent(result):
+        told = ", ".join(filter(None, [told, f"late {late.how_late(result['late']['seconds'])}"]))
     told = f'<br><span class="soft">{told}</span>' if told else ""
     return f'<a href="{text(link)}">{number(got)} / {number(best)}</a>{told}'
 

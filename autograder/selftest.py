@@ -183,6 +183,11 @@ def _table(results: list[Result]) -> str:
             oks = [r.ok for r in here if r.answer.kind == kind]
             counts.append(f"{sum(oks)} of {len(oks)}")
         rows.append((*place, *counts))
+    return columns(rows)
+
+
+def columns(rows: list[tuple[str, ...]]) -> str:
+    """A table of text in columns, the first row on top."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

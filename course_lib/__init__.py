@@ -29,6 +29,7 @@ _HOME = {
     "load_gsm8k": "gsm8k",
     "lora_rank_explorer": "widgets",
     "kv_cache_explorer": "widgets",
+    "moe_routing_explorer": "widgets",
 }
 
 __all__ = sorted(_HOME)

@@ -74,6 +74,22 @@ def free_memory() -> None:
             ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
+@contextlib.contextmanager
+def one_thread():
+    """Compute with one thread inside the block (or the function that this decorates).
+
+    The matrices of the embedded model are too small to share among threads: on a busy machine the
+    threads wait for each other, and a step takes several times as long.
+    """
+    torch = _torch()
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 def available_memory() -> int | None:
     """Bytes of RAM that could be used now, container limits aside; None if unknown."""
     try:

@@ -21,6 +21,8 @@ from pathlib import Path
 from course_lib.show import html_text, show
 
 FOLDER = Path(__file__).parent / "exercises"
+# Files that a notebook writes and that are handed in with it.
+ATTACHMENTS = {"04_gsm8k_lora": ("gsm8k_results.json", "gsm8k_predictions.jsonl")}
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,11 @@ def notebook_ids() -> list[str]:
 def notebook_title(notebook_id: str) -> str:
     """The title of a notebook."""
     return _read(notebook_id)[0]
+
+
+def attachments(notebook_id: str) -> tuple[str, ...]:
+    """The names of the files that are handed in beside a notebook; most have none."""
+    return ATTACHMENTS.get(notebook_id, ())
 
 
 def load_exercises(notebook_id: str, folder: Path | None = None) -> dict[str, Exercise]:

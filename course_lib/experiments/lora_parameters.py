@@ -5,17 +5,16 @@ right when each of its tokens is the most likely one after the tokens before it:
 would write exactly this answer, and one forward pass finds out.
 """
 
-import contextlib
 import random
 import statistics
 import time
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 
 from course_lib.configs import ModelConfig
+from course_lib.device import one_thread
 from course_lib.problems import make_problems
 
 
@@ -110,19 +109,7 @@ class Training(NamedTuple):
     state_bytes: int  # gradients and optimizer, counted in the tensors themselves
 
 
-@contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    # These matrices are too small to share among threads: on a busy machine the threads wait for
-    # each other, and a step takes several times as long.
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
-@_one_thread()
+@one_thread()
 def train(model, rows: Rows, lr: float, steps: int, seed: int, batch: int = 32) -> Training:
     """Train what requires gradient with Adam: a short warm-up, then a linear decay to zero."""
     generator = torch.Generator().manual_seed(seed)

@@ -38,6 +38,15 @@ def kv_cache_explorer(own: ModelConfig | None = None, model: str = "Llama-3-8B")
     return _Explorer("kv_cache", still.kv_cache, _models(REAL_CONFIGS, own), _start(own, model))
 
 
+def moe_routing_explorer(model: str = "Mixtral-8x7B"):
+    """A widget: which experts a batch of tokens needs, and how unevenly a router loads them.
+
+    model: whose sizes are shown; ValueError for one without experts.
+    """
+    sizes = _models([n for n, c in REAL_CONFIGS.items() if c.n_experts > 1], None)
+    return _Explorer("moe_routing", still.moe_routing, sizes, model)
+
+
 class _Explorer(anywidget.AnyWidget):
     models = traitlets.Dict().tag(sync=True)  # name -> sizes, see _sizes
     # What is chosen; written back when a control is released, so a cell can read it.

@@ -60,6 +60,35 @@ def kv_cache(sizes, name, rank):
     return text, _png(figure)
 
 
+def moe_routing(sizes, name, rank):
+    """(text, PNG in base64) of the starting state of the routing explorer: a batch of 8 tokens."""
+    import random
+
+    draw = random.Random(28)
+    experts, k, most = sizes["n_experts"], sizes["experts_per_token"], 256
+    batches = [2**i for i in range(9)]
+    needed = dict.fromkeys(batches, 0.0)
+    for _ in range(30):
+        touched = set()
+        for token in range(1, most + 1):
+            touched |= set(draw.sample(range(experts), k))
+            if token in needed:
+                needed[token] += len(touched) / 30
+    figure, axis = _figure()
+    axis.semilogx(batches, list(needed.values()), "o-", color=COLOURS[2], base=2)
+    axis.axhline(experts, linestyle=":", color="k")
+    axis.set_xticks(batches, batches)
+    axis.set(
+        xlabel="tokens in the batch",
+        ylabel="experts needed",
+        ylim=(0, experts * 1.08),
+        title=f"{name}: {k} of {experts} experts for each token",
+    )
+    text = f"{name}, {k} of {experts} experts for each token: "
+    text += ", ".join(f"{n} tokens need {needed[n]:.1f}" for n in (1, 8, 32))
+    return text, _png(figure)
+
+
 def _figure():
     # Not pyplot: a figure of its own does not touch the notebook's.
     from matplotlib.figure import Figure

@@ -17,7 +17,7 @@ def source():
 
 @pytest.fixture(scope="module")
 def answers(source):
-    solved = {name: text for _, name, text in build.judged_cells(source) if name}
+    solved = {name: text for _, name, text in build.judged_cells(source.cells) if name}
     return demo.sample_answers(source, solved)
 
 

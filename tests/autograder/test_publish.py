@@ -1,9 +1,13 @@
 import io
 import json
+import re
+import subprocess
 import tomllib
 import zipfile
 
+import nbformat
 import pytest
+from environments import make_venv, run_in
 
 from autograder import publish
 
@@ -55,10 +59,11 @@ def course(tmp_path):
 
 
 def test_the_bundle_has_what_students_need_and_no_autograder(course, tmp_path):
-    publish.publish(tmp_path / "bundle", course)
+    publish.publish(tmp_path / "bundle", course, wheel=False)
     names = {p.relative_to(tmp_path / "bundle").as_posix() for p in tmp_path.rglob("bundle/**/*")}
     files = {name for name in names if (tmp_path / "bundle" / name).is_file()}
     assert files == {
+        ".gitignore",
         "README.md",
         "pyproject.toml",
         "course_lib/__init__.py",
@@ -84,8 +89,41 @@ def test_an_answer_anywhere_is_refused_and_nothing_is_written(course, tmp_path, 
     text = json.dumps({"cells": [{"source": [leak]}]}) if where.endswith("ipynb") else leak
     (course / where).write_text(text)
     with pytest.raises(publish.PublishError, match=where.split("/")[-1]):
-        publish.publish(tmp_path / "bundle", course)
+        publish.publish(tmp_path / "bundle", course, wheel=False)
     assert not (tmp_path / "bundle").exists()
+
+
+MANY = """# %% exercise="means"
+def means(model):
+    ### BEGIN SOLUTION
+    found = {}
+    for name, parameter in model.named_parameters():
+        found[name] = parameter.detach().mean().item()
+    return found
+    ### END SOLUTION
+"""
+COMMON = "for name, parameter in model.named_parameters():"
+NEXT = "        found[name] = parameter.detach().mean().item()"
+
+
+@pytest.mark.parametrize(
+    ("where", "text", "refused"),
+    [
+        ("course_lib/experiments/other.py", COMMON, False),  # anyone writes this line
+        ("course_lib/experiments/other.py", f"{COMMON}\n{NEXT}", True),
+        ("course_lib/checks/many.py", COMMON, True),
+        ("course_lib/exercises/02_many.toml", f'title = "{COMMON}"', True),
+        ("course_lib/exercises/01_tiny.toml", f'title = "{COMMON}"', False),
+    ],
+)
+def test_one_line_is_an_answer_only_at_home(course, tmp_path, where, text, refused):
+    (course / "solutions" / "02_many.py").write_text(MANY)
+    (course / where).parent.mkdir(parents=True, exist_ok=True)
+    (course / where).write_text(text)
+    bundle = tmp_path / "bundle"
+    publish.collect(bundle, course)
+    found = publish.leaks(bundle, publish.secrets(course))
+    assert bool(found) is refused, found
 
 
 def test_a_wheel_is_looked_into(course, tmp_path):
@@ -94,12 +132,66 @@ def test_a_wheel_is_looked_into(course, tmp_path):
         archive.writestr("autograder/x.py", "the seventh sample is off by one in a hundred")
     (course / "course_lib" / "old.whl").write_bytes(data.getvalue())
     with pytest.raises(publish.PublishError, match=r"old\.whl/autograder/x\.py"):
-        publish.publish(tmp_path / "bundle", course)
+        publish.publish(tmp_path / "bundle", course, wheel=False)
 
 
 def test_a_folder_with_files_is_refused(course, tmp_path):
     (tmp_path / "bundle").mkdir()
     (tmp_path / "bundle" / "mine.txt").write_text("mine")
     with pytest.raises(publish.PublishError, match="not an empty folder"):
-        publish.publish(tmp_path / "bundle", course)
+        publish.publish(tmp_path / "bundle", course, wheel=False)
     assert (tmp_path / "bundle" / "mine.txt").read_text() == "mine"
+
+
+def test_links_of_the_guide_work_at_the_top(course):
+    (course / "docs" / "student_guide.md").write_text("# Guide\n[e](errata.md) [w](https://x.md)")
+    assert publish.readme(course) == "# Guide\n\n[e](docs/errata.md) [w](https://x.md)"
+
+
+def test_the_real_bundle_links_to_what_is_in_it(tmp_path):
+    publish.publish(tmp_path / "bundle", wheel=False)
+    for page in [tmp_path / "bundle" / "README.md", *(tmp_path / "bundle" / "docs").glob("*.md")]:
+        for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
+            assert (page.parent / link).exists(), f"{page.name}: {link}"
+    text = (tmp_path / "bundle" / "README.md").read_text()
+    for notebook in (tmp_path / "bundle" / "lectures").glob("*/*.ipynb"):
+        assert f"/lectures/{notebook.stem}/{notebook.name})" in text  # its badge
+    every = [p.relative_to(tmp_path).as_posix() for p in (tmp_path / "bundle").rglob("*")]
+    for private in ("solutions", "autograder", "hidden", "mutants", "tests"):
+        assert not [name for name in every if private in name.split("/")]
+
+
+@pytest.mark.slow
+def test_the_wheel_alone_checks_a_notebook(tmp_path):
+    publish.publish(tmp_path / "bundle")
+    (wheel,) = (tmp_path / "bundle" / "dist").glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    assert not [name for name in names if name.startswith("autograder")]
+    held = {name.rsplit("/", 1)[-1] for name in names if name.endswith(".ipynb")}
+    assert held == {p.name for p in (tmp_path / "bundle").glob("lectures/*/*.ipynb")} != set()
+
+
+@pytest.mark.slow
+def test_a_fresh_clone_works_alone(tmp_path):
+    """Published, committed, cloned, installed into an empty environment, run blank."""
+    bundle = tmp_path / "bundle"
+    publish.publish(bundle)
+    identity = ["-c", "user.name=x", "-c", "user.email=x@example.org"]
+    for command in (["init", "-q"], ["add", "-A"], [*identity, "commit", "-qm", "The course"]):
+        subprocess.run(["git", *command], cwd=bundle, check=True, capture_output=True)
+    clone = tmp_path / "clone"
+    subprocess.run(["git", "clone", "-q", bundle, clone], check=True)
+    python = make_venv(
+        clone / ".venv", "-e", f"{clone}[lab,data,sft]", constraints=clone / "constraints.txt"
+    )
+    program = python.parent / "course"
+    doctor = subprocess.run([program, "doctor"], cwd=clone, capture_output=True, text=True)
+    assert doctor.returncode == 0 and "\nReady." in doctor.stdout, doctor.stdout
+    notebooks = sorted(clone.glob("lectures/*/*.ipynb"))
+    assert notebooks
+    for path in notebooks:
+        found = run_in(python, nbformat.read(path, as_version=4), tmp_path / "x.ipynb")
+        kinds = {error.partition(":")[0] for error in found["errors"]}
+        assert kinds <= {"NotImplementedError"}, (path, found["errors"])
+        done = subprocess.run([program, "submit", path], capture_output=True, text=True)
+        assert done.returncode == 0 and "Hand in this one file" in done.stdout

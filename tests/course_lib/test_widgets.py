@@ -7,7 +7,13 @@ import subprocess
 import pytest
 
 from course_lib.configs import REAL_CONFIGS, ModelConfig, linear_shapes
-from course_lib.widgets import FOLDER, kv_cache_explorer, lora_rank_explorer, script
+from course_lib.widgets import (
+    FOLDER,
+    kv_cache_explorer,
+    lora_rank_explorer,
+    moe_routing_explorer,
+    script,
+)
 
 ATTENTION = ["q_proj", "k_proj", "v_proj", "o_proj"]
 OWN = ModelConfig(96, 3, 6, 2, 16, 200, 500, 4, 2, attention_bias=True)
@@ -101,6 +107,24 @@ def test_variants_name_what_the_model_has(javascript):
     assert seen["own"][1] == ["GQA", 2, True]
 
 
+def test_the_router_is_fair_without_favourites_and_unfair_with_them(javascript):
+    seen = javascript("moe_routing", "[x.simulate(8, 2, 0), x.simulate(8, 2, 3)]", {})
+    fair, unfair = seen
+    assert fair["touched"]["1"] == pytest.approx(2) and fair["touched"]["256"] == pytest.approx(8)
+    # 12 batches of 4 tokens: the mean number of experts is within a few standard errors of
+    # what counting over all draws without replacement gives.
+    assert fair["touched"]["4"] == pytest.approx(8 * (1 - (6 / 8) ** 4), abs=0.7)
+    for one in seen:
+        assert all(sum(load) == 2 * int(n) for n, load in one["loads"].items())
+    assert max(fair["loads"]["256"]) < 1.5 * 64 < max(unfair["loads"]["256"])
+    assert unfair["touched"]["8"] < fair["touched"]["8"]
+
+
+def test_a_model_without_experts_has_no_routing():
+    with pytest.raises(ValueError, match="no model 'Llama-3-8B'"):
+        moe_routing_explorer(model="Llama-3-8B")
+
+
 @pytest.mark.parametrize(
     ("call", "words"),
     [
@@ -115,7 +139,7 @@ def test_numbers_as_words(javascript, call, words):
     assert javascript("kv_cache", call, {}) == words
 
 
-@pytest.mark.parametrize("explorer", [lora_rank_explorer, kv_cache_explorer])
+@pytest.mark.parametrize("explorer", [lora_rank_explorer, kv_cache_explorer, moe_routing_explorer])
 def test_a_picture_and_a_text_stand_in(explorer):
     from matplotlib import image
 
@@ -145,7 +169,7 @@ def test_keeps_the_metadata_that_colab_needs(monkeypatch):
 
 
 def test_the_state_is_small():
-    for widget in (lora_rank_explorer(OWN), kv_cache_explorer(OWN)):
+    for widget in (lora_rank_explorer(OWN), kv_cache_explorer(OWN), moe_routing_explorer()):
         assert len(json.dumps({k: str(v) for k, v in widget.get_state().items()})) < 60_000
 
 
@@ -159,7 +183,7 @@ def test_wrong_starts_are_refused():
 
 def test_every_control_keeps_its_arrow_keys():
     # JupyterLab takes the arrows of a native input that lacks the attribute; `control` sets it.
-    for part in ("lora_rank", "kv_cache"):
+    for part in ("lora_rank", "kv_cache", "moe_routing"):
         source = (FOLDER / f"{part}.js").read_text()
         assert 'element("input"' not in source and 'element("select"' not in source
     assert '"data-lm-suppress-shortcuts": "true"' in (FOLDER / "common.js").read_text()

@@ -1,0 +1,82 @@
+"""A new exercise is complete from the start: it builds, checks, and its hidden tests judge."""
+
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from autograder.build import ROOT
+
+spec = importlib.util.spec_from_file_location("new_exercise", ROOT / "scripts" / "new_exercise.py")
+script = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(script)
+ID, NAME = "01_gqa_moe", "mean_square"
+
+
+@pytest.fixture
+def course(tmp_path):
+    junk = shutil.ignore_patterns("__pycache__", "mutants")
+    for folder in ("course_lib", "autograder"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=junk)
+    (tmp_path / "solutions").mkdir()
+    shutil.copy(ROOT / "solutions" / f"{ID}.py", tmp_path / "solutions")
+    script.new_exercise(ID, NAME, tmp_path)
+    facts = tmp_path / "course_lib" / "exercises" / f"{ID}.toml"
+    text = facts.read_text()
+    facts.write_text(re.sub(r"points = 4\b", "points = 3", text, count=1))  # 20 again
+    return tmp_path
+
+
+def python(course, *arguments):
+    environment = os.environ | {"PYTHONPATH": str(course), "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=course, env=environment, capture_output=True, text=True
+    )
+
+
+def test_it_builds_and_its_check_tells_right_from_wrong(course):
+    built = python(course, "-m", "autograder", "build")
+    assert built.returncode == 0, built.stderr
+    notebook = (course / "lectures" / ID / f"{ID}.ipynb").read_text()
+    assert f"# exercise: {NAME}" in notebook and "square().mean(dim=-1).to" not in notebook
+    code = f"""
+import sys, torch
+from course_lib.checking import run_check
+space = {{"torch": torch, "__name__": "__main__"}}
+exec(open(sys.argv[1]).read(), space)
+report = run_check("{NAME}", space["{NAME}"])
+assert not report.course_errors, report.course_errors
+print(report.passed)
+"""
+    bank = course / "autograder" / "mutants" / ID / NAME
+    for path in bank.glob("*/*.py"):
+        done = python(course, "-c", code, str(path))
+        assert done.stdout.strip() == str(path.parent.name == "right"), (path, done.stderr)
+
+
+@pytest.mark.slow
+def test_its_hidden_tests_tell_right_from_wrong(course):
+    bank = course / "bank"
+    shutil.copytree(course / "autograder" / "mutants" / ID, bank / ID)
+    arguments = ("-m", "autograder", "selftest", "--bank", str(bank), "--sandbox", "none")
+    done = python(course, *arguments, "--workers", "1")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "5 answers, 0 not ok" in done.stdout
+
+
+def test_the_guide_shows_what_is_made():
+    guide = (ROOT / "docs" / "new_exercise.md").read_text()
+    for part in (script.FACTS, script.CELLS, script.CHECK, script.HIDDEN):
+        assert part.format(name=NAME).strip() in guide
+
+
+@pytest.mark.parametrize("arguments", [("09_none", "x"), (ID, "no name"), (ID, "repeat_kv")])
+def test_what_cannot_be_is_refused_and_nothing_is_written(arguments):
+    before = (ROOT / "solutions" / f"{ID}.py").read_bytes()
+    with pytest.raises(ValueError):
+        script.new_exercise(*arguments)
+    assert (ROOT / "solutions" / f"{ID}.py").read_bytes() == before
