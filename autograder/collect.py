@@ -8,7 +8,7 @@ from pathlib import Path
 from autograder import record
 from autograder.record import one_line
 
-# What may be handed in beside a notebook: name -> most bytes. Hidden tests have it as student.files.
+# What may be handed in beside a notebook: name -> most bytes (student.files in the hidden tests).
 ATTACHMENTS = {
     "04_gsm8k_lora": {"gsm8k_results.json": 200_000, "gsm8k_predictions.jsonl": 8_000_000},
 }

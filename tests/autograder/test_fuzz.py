@@ -35,7 +35,7 @@ trees = st.recursive(
 
 @st.composite
 def notebooks(draw):
-    """A notebook with a few of its places replaced, doubled, taken away or moved; or its bytes cut."""
+    """A notebook with some of its places replaced, doubled, removed or moved; or its bytes cut."""
     notebook = json.loads(json.dumps(PLAIN))
     for _ in range(draw(st.integers(1, 5))):
         place = notebook
