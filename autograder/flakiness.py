@@ -139,9 +139,11 @@ def flips_of(answer, verdicts, seeds, again) -> list[Flip]:
             continue
         usual = words.most_common(1)[0][0]
         odd = [s for s, one in zip(seeds, said, strict=False) if one.get(check, usual) != usual]
+        most = next(s for s, one in zip(seeds, said, strict=False) if one.get(check) == usual)
+        sure = again(most).get(check, usual)
         for which in odd[:3]:
-            word = again(which).get(check, usual)
-            if word != usual:
+            word = again(which).get(check, sure)
+            if word != sure:
                 runs = words.total()
                 found.append(Flip(answer, check, word, len(odd), runs, which))
                 break

@@ -354,6 +354,7 @@ def test_help_imports_nothing_heavy():
 
 INTERRUPTED = """
 import os, signal, sys, threading, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell in the background ignores it
 sys.path.insert(0, {here!r})
 import test_grade
 def stop(line):

@@ -297,8 +297,12 @@ warm = start_warm("student", {mode!r}, preload=[])
 source = b"import os, time\\nif os.fork() == 0:\\n os.setsid()\\n if os.fork() == 0:\\n"
 source += b"  os.execvp('sleep', ['sleep', '{word}'])\\n os._exit(0)\\ntime.sleep(600)"
 children = [warm.fork("autograder.warm:run_source", source) for _ in range(2)]
-time.sleep(0.5)
-below = psutil.Process().children(recursive=True)
+word, until = {word!r}, time.monotonic() + 30
+while time.monotonic() < until:  # both daemons are there; then whatever else they need
+    below = psutil.Process().children(recursive=True)
+    if sum(p.name() == "sleep" for p in below) >= 2:
+        break
+    time.sleep(0.1)
 print(json.dumps([warm.pid, [p.pid for p in below]]), flush=True)
 time.sleep(600)
 """
@@ -306,11 +310,13 @@ time.sleep(600)
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         warm_pid, pids = json.loads(process.stdout.readline())
         below = [psutil.Process(pid) for pid in pids]
-        assert len(processes_with(word)) >= 2 and len(below) >= 5
-        os.kill(process.pid if victim == "worker" else warm_pid, signal.SIGKILL)
-        left = gone(lambda: [p for p in below if p.is_running() and p.status() != "zombie"])
-        daemons = [pid for pid in processes_with(word) if pid != process.pid]
-        process.kill()
+        try:
+            assert len(processes_with(word)) >= 2 and len(below) >= 5
+            os.kill(process.pid if victim == "worker" else warm_pid, signal.SIGKILL)
+            left = gone(lambda: [p for p in below if p.is_running() and p.status() != "zombie"])
+            daemons = [pid for pid in processes_with(word) if pid != process.pid]
+        finally:
+            process.kill()  # else the end of the block waits for its sleep
     assert left == [] and daemons == []
 
 
