@@ -7,73 +7,8 @@ import random
 import time
 from pathlib import Path
 
-NOTEBOOKS = ("01_gqa_moe", "02_lora_parameters")
+NOTEBOOKS = ("01_gqa_moe", "02_lora_parameters", "06_speculative_decoding")
 
-# Mistakes that students make, by notebook and exercise: the source of the solution cell.
-MISREAD = {
-    "repeat_kv": """
-def repeat_kv(x, n_rep):
-    return x.repeat(1, n_rep, 1, 1)  # tiles the heads
-""",
-    "kv_cache_bytes": """
-def kv_cache_bytes(n_layers, n_kv_heads, head_dim, batch, seq_len, bytes_per_element=2):
-    return n_layers * n_kv_heads * head_dim * batch * seq_len * bytes_per_element  # keys alone
-""",
-    "route": """
-def route(logits, k):
-    weights, indices = torch.softmax(logits.float(), -1).topk(k, -1)
-    return weights, indices  # not normalised over the chosen
-""",
-    "lora_param_count": """
-def lora_param_count(shapes, r, targets):
-    return sum(2 * r * max(s) for n, s in shapes.items() if any(t in n for t in targets))
-""",
-    "merged_linear": """
-def merged_linear(layer):
-    layer.base.weight.data += layer.scaling * layer.lora_B @ layer.lora_A
-    return layer.base  # changes the layer that is merged
-""",
-    "finetune_memory": """
-def finetune_memory(n_params, n_trainable, weight_bytes=2, grad_bytes=4, optimizer_bytes=8):
-    parts = {"weights": n_params * weight_bytes, "gradients": n_params * grad_bytes}
-    parts["optimizer"] = n_params * optimizer_bytes  # of all parameters
-    return {**parts, "total": sum(parts.values())}
-""",
-}
-MISCOUNT = {
-    "gqa_attention": """
-def gqa_attention(q, k, v, causal=True):
-    n_rep = q.shape[1] // k.shape[1]
-    k, v = k.repeat_interleave(n_rep, 1), v.repeat_interleave(n_rep, 1)
-    return F.scaled_dot_product_attention(q, k, v, is_causal=causal)  # aligned to the start
-""",
-    "expected_experts": """
-def expected_experts(n_experts, k, n_tokens):
-    return float(min(n_experts, k * n_tokens))
-""",
-    "load_balancing_loss": """
-def load_balancing_loss(router_logits, k):
-    chosen = router_logits.topk(k, -1).indices
-    share = F.one_hot(chosen, router_logits.shape[1]).float().mean((0, 1))
-    return (share * share).sum() * router_logits.shape[1]  # no gradient
-""",
-    "LoRALinear": """
-class LoRALinear(nn.Module):
-    def __init__(self, base, r, alpha, dropout=0.0):
-        super().__init__()
-        self.base, self.r, self.alpha, self.scaling = base, r, alpha, alpha
-        self.lora_A = nn.Parameter(torch.randn(r, base.in_features) * 0.02)
-        self.lora_B = nn.Parameter(torch.randn(base.out_features, r) * 0.02)
-
-    def forward(self, x):
-        return self.base(x) + self.scaling * x @ self.lora_A.T @ self.lora_B.T
-""",
-    "effective_rank": """
-def effective_rank(delta, energy=0.9):
-    s = torch.linalg.svdvals(delta.float())
-    return int((s.cumsum(0) < energy * s.sum()).sum()) + 1  # not squared
-""",
-}
 # Warnings, logging and progress bars in a right answer: stock nbgrader gives zero for these.
 NOISE = """
 
@@ -187,7 +122,7 @@ def write_class(folder, ids=NOTEBOOKS):
             for c in source_notebook(notebook_id).cells
             if c.cell_type == "code" and c.metadata.get("nbgrader", {}).get("solution")
         }
-        for student, data in sample_answers(blank, solved).items():
+        for student, data in sample_answers(blank, solved, mistakes(notebook_id)).items():
             _write(folder, student, notebook_id, data)
     link = Path(folder, "oscar_links", ids[-1])
     path = link / f"{ids[-1]}.ipynb"
@@ -199,9 +134,21 @@ def write_class(folder, ids=NOTEBOOKS):
     return sorted(os.listdir(folder))
 
 
-def sample_answers(blank, solved):
+def mistakes(notebook_id):
+    """Exercise -> two sources of wrong answers, out of those that test the hidden tests."""
+    from autograder.selftest import OWN_BANK
+
+    bank = OWN_BANK / notebook_id
+    wrong = {}
+    for exercise in sorted(path.name for path in bank.iterdir()):
+        files = sorted((bank / exercise / "wrong").glob("*.py"))
+        wrong[exercise] = [file.read_text(encoding="utf-8") for file in (files[0], files[-1])]
+    return wrong
+
+
+def sample_answers(blank, solved, wrong):
     """Student -> bytes of the notebook handed in. blank: the released notebook; solved: exercise ->
-    source of the reference solution."""
+    source of the reference solution; wrong: exercise -> two sources of wrong answers."""
     names = list(solved)
     first, middle, last = names[0], names[len(names) // 2], names[-1]
     functions = [n for n in names if f"def {n}(" in solved[n]]
@@ -209,8 +156,9 @@ def sample_answers(blank, solved):
     def answers(**changed):
         return _dump(_answered(blank, {**solved, **changed}))
 
-    def mistaken(wrong):
-        return answers(**{name: source for name, source in wrong.items() if name in solved})
+    def mistaken(which):
+        # Every second exercise is wrong: one student misreads the even, the other the odd ones.
+        return answers(**{name: wrong[name][which] for name in names[which::2]})
 
     half = _dump(_answered(blank, {name: solved[name] for name in names[: len(names) // 2]}))
     forged = {name: FORGERY.format(name=name, points=20) for name in names}
@@ -219,8 +167,8 @@ def sample_answers(blank, solved):
         "ada_perfect": answers(),
         "ben_blank": _dump(blank),
         "chloe_half_done": half,
-        "dmitri_misread": mistaken(MISREAD),
-        "emma_miscounted": mistaken(MISCOUNT),
+        "dmitri_misread": mistaken(0),
+        "emma_miscounted": mistaken(1),
         "farid_noisy": answers(**noisy),
         "grace_colab": _dump(colab(_answered(blank, solved))),
         "hugo_endless": answers(**{middle: solved[middle] + ENDLESS}),

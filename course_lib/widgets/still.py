@@ -89,6 +89,27 @@ def moe_routing(sizes, name, rank):
     return text, _png(figure)
 
 
+def speculative(alpha, cost, check):
+    """(text, PNG in base64) of the starting state: speedup by k, from expected tokens and costs."""
+    ks = range(1, 13)
+    gains = [sum(alpha**i for i in range(k + 1)) / (k * cost + 1 + k * check) for k in ks]
+    best = max(ks, key=lambda k: gains[k - 1])
+    figure, axis = _figure()
+    bars = axis.bar(ks, gains, color="#9ecae1", edgecolor="black", linewidth=0.8)
+    bars[best - 1].set_linewidth(2.5)
+    axis.axhline(1, linestyle=":", color="k")
+    axis.set_xticks(ks)
+    axis.set(
+        xlabel="k, guesses in a round",
+        ylabel="times plain decoding",
+        title=f"α = {alpha:g}, draft step {cost:g}, checking one more {check:g}",
+    )
+    text = (
+        f"α = {alpha:g}, c = {cost:g}: best k = {best}, {gains[best - 1]:.2f} times plain decoding"
+    )
+    return text, _png(figure)
+
+
 def _figure():
     # Not pyplot: a figure of its own does not touch the notebook's.
     from matplotlib.figure import Figure

@@ -18,7 +18,7 @@ def source():
 @pytest.fixture(scope="module")
 def answers(source):
     solved = {name: text for _, name, text in build.judged_cells(source.cells) if name}
-    return demo.sample_answers(source, solved)
+    return demo.sample_answers(source, solved, demo.mistakes(ID))
 
 
 def test_the_class_is_varied(answers):
@@ -44,10 +44,16 @@ def test_colab_loses_metadata_and_keeps_answers(answers, source):
     assert restored.report and not restored.missing
 
 
-def test_mistakes_are_python_that_defines_the_exercise():
-    for name, source in {**demo.MISREAD, **demo.MISCOUNT}.items():
-        names = compile(source, name, "exec").co_names
-        assert name in names
+@pytest.mark.parametrize("notebook", demo.NOTEBOOKS)
+def test_mistakes_are_python_that_defines_the_exercise(notebook):
+    for name, sources in demo.mistakes(notebook).items():
+        assert len(set(sources)) == 2
+        for source in sources:
+            assert name in compile(source, name, "exec").co_names
+
+
+def test_two_students_make_different_mistakes(answers):
+    assert len({answers[s] for s in ("ada_perfect", "dmitri_misread", "emma_miscounted")}) == 3
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ from course_lib.widgets import (
     moe_routing_explorer,
     script,
 )
+from course_lib.widgets.speculative import SITUATIONS, method_chooser, speculative_explorer
 
 ATTENTION = ["q_proj", "k_proj", "v_proj", "o_proj"]
 OWN = ModelConfig(96, 3, 6, 2, 16, 200, 500, 4, 2, attention_bias=True)
@@ -173,7 +174,33 @@ def test_the_state_is_small():
         assert len(json.dumps({k: str(v) for k, v in widget.get_state().items()})) < 60_000
 
 
+def test_the_speculative_explorer_computes_as_python(javascript):
+    from course_lib.widgets.still import speculative
+
+    for alpha, cost, check in [(0.8, 0.1, 0.02), (1.0, 0.0, 0.0), (0.0, 0.3, 0.1)]:
+        gains = javascript(
+            "speculative",
+            f"[...Array(12).keys()].map((k) => x.speedup({alpha}, k + 1, {cost}, {check}))",
+            {},
+        )
+        best = max(range(12), key=lambda k: gains[k])
+        text, _ = speculative(alpha, cost, check)
+        assert f"best k = {best + 1}, {gains[best]:.2f} times" in text
+
+
+def test_the_method_chooser_has_a_table_for_where_no_widget_runs():
+    data, _ = method_chooser()._repr_mimebundle_()
+    for situation in SITUATIONS:
+        assert set(situation) == {"situation", "method", "why", "cost", "instead"}
+        assert situation["method"] in data["text/plain"]
+    assert data["text/html"].count("<tr>") == len(SITUATIONS) + 1
+
+
 def test_wrong_starts_are_refused():
+    with pytest.raises(ValueError, match="alpha must be between 0 and 1"):
+        speculative_explorer(alpha=1.5)
+    with pytest.raises(ValueError, match="choice must be a whole number from 0 to"):
+        method_chooser(99)
     with pytest.raises(ValueError, match="no model 'GPT-5': take one of Llama-2-7B"):
         lora_rank_explorer(model="GPT-5")
     with pytest.raises(ValueError, match="rank must be"):
@@ -183,7 +210,7 @@ def test_wrong_starts_are_refused():
 
 def test_every_control_keeps_its_arrow_keys():
     # JupyterLab takes the arrows of a native input that lacks the attribute; `control` sets it.
-    for part in ("lora_rank", "kv_cache", "moe_routing"):
+    for part in ("lora_rank", "kv_cache", "moe_routing", "speculative", "method_choice"):
         source = (FOLDER / f"{part}.js").read_text()
         assert 'element("input"' not in source and 'element("select"' not in source
     assert '"data-lm-suppress-shortcuts": "true"' in (FOLDER / "common.js").read_text()

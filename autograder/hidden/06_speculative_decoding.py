@@ -1,0 +1,792 @@
+"""Hidden tests of 06_speculative_decoding.
+
+Nothing here depends on the order in which a student draws. Wherever possible a draw is made
+certain by a distribution with one possible token. The statistical tests are bounded by Hoeffding's
+inequality (independent calls) or Freedman's (tokens of one text, a martingale); each bound is
+below 1e-7, and all of a grading together below 1e-6.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from autograder.judging import (
+    Fail,
+    check_close,
+    check_equal,
+    check_raises,
+    check_type,
+    hidden,
+)
+
+# ---------------------------------------------------------------- acceptance_probability
+
+
+def two(draw, size=None):
+    """Two different distributions, float32."""
+    size = size or draw.integers(5, 14)
+    return (1.5 * draw.normal(size)).softmax(-1), (1.5 * draw.normal(size)).softmax(-1)
+
+
+@hidden(
+    "acceptance_probability",
+    "min(1, p / q) for every token",
+    weight=4,
+    core=True,
+    hint="The draft made the guess, so its probability q is below the line.",
+)
+def ratio_of_target_and_draft(student, draw):
+    for _ in range(3):
+        p, q = two(draw)
+        for token in range(len(p)):
+            want = min(1.0, p[token].item() / q[token].item())
+            check_close(student.acceptance_probability(p, q, token), want)
+
+
+@hidden(
+    "acceptance_probability",
+    "a Python float, never above 1",
+    hint="float(…) or .item() makes a Python float of a tensor with one element.",
+)
+def plain_float(student, draw):
+    p, q = two(draw, 6)
+    for token in range(6):
+        check_type(student.acceptance_probability(p, q, token), float)
+    same = student.acceptance_probability(p, p.clone(), 2)
+    check_type(same, float)
+    check_close(same, 1.0)
+
+
+@hidden(
+    "acceptance_probability",
+    "q = 0 gives 1.0 if p > 0, else 0.0",
+    weight=1.5,
+    hint="Treat q[token] == 0 before the division. There are two cases.",
+)
+def draft_gives_nothing(student, draw):
+    for size in (5, 9):
+        p, q = two(draw, size)
+        zero, both = draw.sample(range(size), 2)
+        q[zero] = q[both] = p[both] = 0
+        p, q = p / p.sum(), q / q.sum()
+        for token, want in ((zero, 1.0), (both, 0.0)):
+            got = student.acceptance_probability(p, q, token)
+            check_type(got, float)
+            check_close(got, want)
+
+
+@hidden(
+    "acceptance_probability",
+    "p = 0 is never accepted; the arguments stay as they are; any float dtype",
+    hint="0 / q is 0. Do not write into p or q.",
+)
+def target_gives_nothing(student, draw):
+    p, q = two(draw, 7)
+    p[3] = 0
+    (got, (p_after, q_after, _)) = student.call_and_inspect("acceptance_probability", p, q, 3)
+    check_close(got, 0.0)
+    check_equal(p_after, p, "p after the call")
+    check_equal(q_after, q, "q after the call")
+    p, q = (x.double() for x in two(draw, 7))
+    low = int((p / q).argmin())
+    check_close(student.acceptance_probability(p, q, low), (p[low] / q[low]).item(), rtol=1e-6)
+
+
+# ---------------------------------------------------------------- residual_distribution
+
+
+def residual(p, q):
+    missing = [max(0.0, a - b) for a, b in zip(p.tolist(), q.tolist(), strict=True)]
+    return torch.tensor([m / sum(missing) for m in missing])
+
+
+@hidden(
+    "residual_distribution",
+    "max(0, p - q), normalised",
+    weight=4,
+    core=True,
+    hint="Only what the target wants MORE of than the draft gave remains. Then divide by the sum.",
+)
+def residual_values(student, draw):
+    for _ in range(4):
+        p, q = two(draw)
+        check_close(student.residual_distribution(p, q), residual(p, q), dtype=False)
+
+
+@hidden(
+    "residual_distribution",
+    "p when p and q are equal",
+    weight=1.5,
+    hint="The sum of max(0, p - q) is 0 then. Look at it before you divide.",
+)
+def residual_of_equals(student, draw):
+    p, _ = two(draw)
+    check_close(student.residual_distribution(p, p.clone()), p)
+    certain = F.one_hot(torch.tensor(2), 6).float()
+    check_close(student.residual_distribution(certain, certain.clone()), certain)
+
+
+@hidden(
+    "residual_distribution",
+    "nearly equal distributions, without a small number added",
+    hint="An epsilon in the denominator or in the comparison makes the sum differ from 1.",
+)
+def residual_of_neighbours(student, draw):
+    for size in (1e-3, 1e-5):
+        p = torch.full((8,), 0.125, dtype=torch.float64)
+        shift = draw.normal(8).double()
+        q = p + size * (shift - shift.mean()) / shift.abs().max()
+        want = (p - q).clamp(min=0)
+        check_close(student.residual_distribution(p, q), want / want.sum(), rtol=1e-4)
+
+
+@hidden(
+    "residual_distribution",
+    "dtype kept, zeros handled, arguments not modified",
+    hint="p - q makes a new tensor; p -= q or clamp_ on p itself does not.",
+)
+def residual_manners(student, draw):
+    p, q = two(draw, 9)
+    p[1] = q[4] = 0
+    p, q = p / p.sum(), q / q.sum()
+    got, (p_after, q_after) = student.call_and_inspect("residual_distribution", p, q)
+    check_close(got, residual(p, q))
+    check_equal(p_after, p, "p after the call")
+    check_equal(q_after, q, "q after the call")
+    wide = student.residual_distribution(p.double(), q.double())
+    check_close(wide, residual(p.double(), q.double()).double(), rtol=1e-4)
+
+
+# ---------------------------------------------------------------- verify_draft
+
+
+def rng(draw):
+    return torch.Generator().manual_seed(draw.integers(1, 1 << 30))
+
+
+def certain(*tokens, size):
+    return F.one_hot(torch.tensor(tokens), size).float()
+
+
+def check_tokens(got, want, what=""):
+    check_type(got, list, what)
+    for token in got:
+        check_type(token, int, what)
+    if got != want:
+        raise Fail(
+            f"{what}: wrong number of tokens" if len(got) != len(want) else f"{what}: wrong tokens"
+        )
+
+
+class Round:
+    """A round in which every draw is certain: guess i has p / q = ratio[i], what its residual
+    holds is the single token `spare`, and row k of p is the single token `bonus`."""
+
+    def __init__(self, draw, k):
+        self.size = draw.integers(6, 12)
+        self.k = k
+        *_, self.spare, self.bonus = order = draw.shuffled(range(self.size))
+        self.guesses = torch.tensor([draw.choice(order[:-2]) for _ in range(k)])
+        self.ratio = [draw.uniform(0.2, 0.8) for _ in range(k)]
+        self.q = torch.zeros(k, self.size)
+        self.p = torch.zeros(k + 1, self.size)
+        for i, guess in enumerate(self.guesses.tolist()):
+            share = draw.uniform(0.3, 0.9)
+            other = draw.choice([t for t in order[:-2] if t != guess])
+            self.q[i, guess], self.q[i, other] = share, 1 - share
+            self.p[i, guess] = share * self.ratio[i]
+            self.p[i, other] = (1 - share) * 0.5
+            self.p[i, self.spare] = 1 - self.p[i].sum()
+        self.p[k, self.bonus] = 1.0
+
+    def u(self, draw, rejected):
+        """Uniforms for which guess `rejected` (None: none) is the first to be rejected."""
+        values = [r * draw.uniform(0.1, 0.9) for r in self.ratio]
+        if rejected is not None:
+            values[rejected] = self.ratio[rejected] + 0.9 * (1 - self.ratio[rejected])
+            for i in range(rejected + 1, self.k):  # whatever comes later must not matter
+                values[i] = draw.choice([0.01, 0.99])
+        return torch.tensor(values)
+
+    def want(self, rejected):
+        if rejected is None:
+            return [*self.guesses.tolist(), self.bonus]
+        return [*self.guesses[:rejected].tolist(), self.spare]
+
+
+@hidden(
+    "verify_draft",
+    "the first rejection emits one residual token and stops",
+    weight=4,
+    core=True,
+    hint="Go through the guesses in order; accept iff u[i] <= p[i, token] / q[i, token]. A "
+    "rejection returns what was accepted before it and one token from the residual of row i.",
+)
+def first_rejection(student, draw):
+    for k in (4, 5):
+        game = Round(draw, k)
+        for rejected in range(k):
+            u = game.u(draw, rejected)
+            got = student.verify_draft(game.guesses, game.q, game.p, u, rng(draw))
+            check_tokens(got, game.want(rejected), "with a rejected guess")
+
+
+@hidden(
+    "verify_draft",
+    "full acceptance adds a bonus token from the last row of p",
+    weight=3,
+    hint="If the loop ends without a rejection, draw one more token from p[k].",
+)
+def bonus_token(student, draw):
+    for k in (1, 3, 6):
+        game = Round(draw, k)
+        got = student.verify_draft(game.guesses, game.q, game.p, game.u(draw, None), rng(draw))
+        check_tokens(got, game.want(None), "with all guesses accepted")
+
+
+@hidden(
+    "verify_draft",
+    "k = 1 works, accepted and rejected",
+    hint="Nothing may assume more than one guess: no squeeze() without a dimension.",
+)
+def one_guess(student, draw):
+    for rejected in (0, None):
+        game = Round(draw, 1)
+        got = student.verify_draft(game.guesses, game.q, game.p, game.u(draw, rejected), rng(draw))
+        check_tokens(got, game.want(rejected), "k = 1")
+
+
+@hidden(
+    "verify_draft",
+    "u decides, and nothing else: exactly at the ratio a guess is accepted",
+    weight=1.5,
+    hint="Accept iff u[i] <= p / q. u is given; do not draw numbers of your own to accept.",
+)
+def u_decides(student, draw):
+    # Powers of two, so that p / q is exact: 0.25 / 0.5.
+    q = torch.tensor([[0.5, 0.5, 0.0]])
+    p = torch.tensor([[0.25, 0.25, 0.5], [0.0, 0.0, 1.0]])
+    for token in (0, 1):
+        for u, want in ((0.5, [token, 2]), (0.515625, [2]), (0.484375, [token, 2])):
+            for _ in range(3):
+                got = student.verify_draft(
+                    torch.tensor([token]), q, p, torch.tensor([u]), rng(draw)
+                )
+                check_tokens(got, want, "near the ratio")
+    # A guess that the target likes better than the draft is never rejected.
+    q = torch.tensor([[0.25, 0.75, 0.0]])
+    p = torch.tensor([[0.75, 0.25, 0.0], [0.0, 0.0, 1.0]])
+    got = student.verify_draft(torch.tensor([0]), q, p, torch.tensor([0.999]), rng(draw))
+    check_tokens(got, [0, 2], "p above q")
+
+
+@hidden(
+    "verify_draft",
+    "after a rejection the token follows the residual, in its proportions",
+    weight=3,
+    hint="Draw from residual_distribution(p[i], q[i]), not from p[i], and draw at random: the most "
+    "likely token is not enough.",
+)
+def residual_proportions(student, draw):
+    # The first guess is rejected; its residual is (0, 0.3, 0.7, 0), p is (0.3, 0.15, 0.35, 0.2).
+    # The residuals of the later rows are other ones.
+    q = torch.tensor([[0.8, 0.0, 0.0, 0.2], [0.1, 0.6, 0.1, 0.2]])
+    p = torch.tensor([[0.3, 0.15, 0.35, 0.2], [0.25, 0.25, 0.25, 0.25], [0.1, 0.2, 0.3, 0.4]])
+    n, allowed = 300, 0.17  # Hoeffding: 2 exp(-2 * 300 * 0.17^2) = 6e-8
+    generator = student.put(rng(draw))
+    counts = [0] * 4
+    order = draw.shuffled(range(4))  # names of the tokens
+    back = {place: token for token, place in enumerate(order)}
+    q, p = (x[:, [back[i] for i in range(4)]] for x in (q, p))
+    for _ in range(n):
+        guesses, u = torch.tensor([order[0], order[1]]), torch.tensor([0.9, 0.1])
+        got = student.verify_draft(guesses, q, p, u, generator)
+        check_type(got, list)
+        if len(got) != 1 or type(got[0]) is not int or not 0 <= got[0] < 4:
+            raise Fail("after a rejection: not one token")
+        counts[back[got[0]]] += 1
+    if counts[0] or counts[3]:
+        raise Fail("a token was drawn that the residual gives no probability")
+    if abs(counts[2] / n - 0.7) > allowed:
+        raise Fail("the tokens after a rejection have other proportions than the residual")
+
+
+@hidden(
+    "verify_draft",
+    "the bonus token follows p[k], in its proportions",
+    weight=1.5,
+    hint="Draw it from the last row of p with torch.multinomial.",
+)
+def bonus_proportions(student, draw):
+    # The last row of q has half of its weight where p[k] has most: it must not matter.
+    q = torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.5, 0.5]])
+    p = torch.tensor([[0.9, 0.0, 0.1], [0.1, 0.9, 0.0], [0.25, 0.0, 0.75]])
+    n = 300
+    generator = student.put(rng(draw))
+    counts = [0] * 3
+    for _ in range(n):
+        got = student.verify_draft(torch.tensor([0, 1]), q, p, torch.tensor([0.2, 0.4]), generator)
+        check_type(got, list)
+        if len(got) != 3 or got[:2] != [0, 1] or got[2] not in (0, 1, 2):
+            raise Fail("with all guesses accepted: wrong tokens")
+        counts[got[2]] += 1
+    if counts[1] or abs(counts[2] / n - 0.75) > 0.17:
+        raise Fail("the bonus tokens have other proportions than p[k]")
+
+
+@hidden(
+    "verify_draft",
+    "the generator is the only source of randomness; arguments stay as they are",
+    weight=1.5,
+    hint="Pass generator=generator to every draw. Equal generators must give equal tokens.",
+)
+def only_the_generator(student, draw):
+    size = 64
+    q = certain(0, size=size)
+    p = torch.full((2, size), 1 / (size - 1))
+    p[0, 0] = 0  # always rejected, 63 ways to go on
+    for u, what in ((0.9, "rejected"), (0.9, "accepted")):
+        if what == "accepted":
+            p = torch.cat([q, p[1:]])
+            p[1] = 1 / size
+        seeds = [draw.integers(1, 1 << 30) for _ in range(6)]
+        runs = [
+            [
+                student.verify_draft(
+                    torch.tensor([0]), q, p, torch.tensor([u]), torch.Generator().manual_seed(s)
+                )
+                for s in seeds
+            ]
+            for _ in range(2)
+        ]
+        if runs[0] != runs[1]:
+            raise Fail("equal generators gave different tokens")
+        if all(tokens == runs[0][0] for tokens in runs[0]):
+            raise Fail("different generators always gave the same tokens")
+    game = Round(draw, 4)
+    given = (game.guesses, game.q, game.p, game.u(draw, 2))
+    _, after = student.call_and_inspect("verify_draft", *given, rng(draw))
+    for name, before, now in zip(("draft_tokens", "q", "p", "u"), given, after, strict=False):
+        check_equal(now, before, f"{name} after the call")
+
+
+# ---------------------------------------------------------------- speculative_generate
+
+
+def llama(draw, vocabulary, layers=1, spread=0.55) -> LlamaForCausalLM:
+    """A random little Llama whose distributions depend strongly on the context."""
+    config = LlamaConfig(
+        vocab_size=vocabulary,
+        hidden_size=16,
+        intermediate_size=24,
+        num_hidden_layers=layers,
+        num_attention_heads=2,
+        num_key_value_heads=draw.choice([1, 2]),
+        max_position_embeddings=2048,
+        bos_token_id=None,
+        eos_token_id=None,
+        pad_token_id=None,
+        tie_word_embeddings=False,
+    )
+    model = LlamaForCausalLM(config).eval()
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if parameter.dim() == 2:
+                scale = 1.0 if "embed" in name else spread
+                parameter.copy_(scale * draw.normal(*parameter.shape))
+    model.generation_config.eos_token_id = None
+    return model.requires_grad_(False)
+
+
+@torch.inference_mode()
+def rows(model, ids, temperature=1.0) -> torch.Tensor:
+    """(T,) ids -> (T, V) float64 distributions of the next token."""
+    logits = model(input_ids=torch.tensor([ids]), use_cache=False).logits[0].double()
+    return (logits / temperature).softmax(-1)
+
+
+def greedy(model, ids, n) -> list[int]:
+    ids = list(ids)
+    for _ in range(n):
+        ids.append(int(rows(model, ids)[-1].argmax()))
+    return ids
+
+
+def margin(model, ids, start) -> float:
+    """Smallest distance of the two likeliest tokens: rounding must not decide."""
+    top = rows(model, ids)[start - 1 : -1].topk(2).values
+    return float((top[:, 0] - top[:, 1]).min())
+
+
+class Case:
+    """A target, a draft, a prompt and the target's greedy continuation, with clear margins."""
+
+    def __init__(self, draw, n=20, length=None, same=False):
+        while True:
+            size = draw.integers(7, 13)
+            self.target = llama(draw, size, layers=2)
+            self.draft = self.target if same else llama(draw, size)
+            length = length or draw.integers(4, 9)
+            self.prompt = [draw.integers(0, size) for _ in range(length)]
+            self.want = greedy(self.target, self.prompt, n)
+            if margin(self.target, self.want, length) > 1e-3 and (
+                margin(self.draft, self.want, length) > 1e-3
+            ):
+                break
+        self.ids = torch.tensor([self.prompt])
+
+    def rounds(self, k, n) -> int:
+        """Rounds of a greedy run of n tokens: at each place the draft's guesses are compared."""
+        done, count = len(self.prompt), 0
+        end = done + n
+        while done < end:
+            guesses = greedy(self.draft, self.want[:done], min(k, end - done - 1))
+            while done < len(guesses) and guesses[done] == self.want[done]:
+                done += 1
+            done, count = done + 1, count + 1
+        return count
+
+
+def run(student, case, n, k, temperature=0.0, eos=None, seed=1, target=None, draft=None):
+    return student.speculative_generate(
+        case.target if target is None else target,
+        case.draft if draft is None else draft,
+        case.ids,
+        n,
+        k,
+        temperature,
+        eos,
+        torch.Generator().manual_seed(seed),
+    )
+
+
+def check_ids(got, want, what):
+    check_type(got, torch.Tensor, what)
+    if got.dtype is not torch.int64 or got.dim() != 2 or got.shape[0] != 1:
+        raise Fail(f"{what}: the result is not a (1, T + new) tensor of int64")
+    if got.shape[1] != len(want):
+        raise Fail(f"{what}: wrong number of tokens")
+    if got[0].tolist() != want:
+        raise Fail(f"{what}: wrong tokens")
+
+
+@hidden(
+    "speculative_generate",
+    "temperature 0 gives the target's greedy text, prompt included",
+    weight=5,
+    core=True,
+    hint="If the first tokens are right and later ones are not, a cache still holds something that "
+    "was rejected, or lacks the bonus token.",
+)
+def greedy_text(student, draw):
+    for k in (2, 3, 5):
+        case = Case(draw, 24)
+        check_ids(run(student, case, 24, k), case.want, "greedy")
+
+
+@hidden(
+    "speculative_generate",
+    "never more than max_new_tokens, whatever k is; k = 1; a prompt of one token",
+    weight=2,
+    hint="A round adds one token more than it accepts: guess at most (tokens still wanted) - 1.",
+)
+def exact_length(student, draw):
+    case = Case(draw, 9)
+    length = len(case.prompt)
+    for n, k in ((1, 4), (2, 6), (5, 9), (9, 1), (7, 3)):
+        check_ids(run(student, case, n, k), case.want[: length + n], "length")
+    case = Case(draw, 8, same=True)
+    for n, k in ((1, 3), (6, 4), (8, 3)):
+        check_ids(run(student, case, n, k), case.want[: len(case.prompt) + n], "draft = target")
+    case = Case(draw, 8, length=1)
+    check_ids(run(student, case, 8, 3), case.want, "a prompt of one token")
+
+
+@hidden(
+    "speculative_generate",
+    "stops at eos, which is included; eos_id None never stops",
+    weight=2,
+    hint="Cut the round's tokens after the first eos, wherever in the round it is, and stop.",
+)
+def stops_at_eos(student, draw):
+    for same in (True, False, True):
+        case = Case(draw, 20, same=same)
+        length = len(case.prompt)
+        new = case.want[length:]
+        # The eos comes as late as the text allows, so that it is in the middle of a round, too.
+        eos = max(set(new), key=new.index)
+        want = case.want[: length + new.index(eos) + 1]
+        for k in (1, 3, 4, 6):
+            check_ids(run(student, case, 20, k, eos=eos), want, "with eos")
+        check_ids(run(student, case, 20, 4, eos=None), case.want, "without eos")
+        # An eos in the prompt stops nothing.
+        missing = [t for t in range(case.target.config.vocab_size) if t not in new]
+        if missing:
+            case.ids[0, 0] = missing[0]
+            want = greedy(case.target, case.ids[0].tolist(), 6)
+            if missing[0] not in want[length:] and margin(case.target, want, length) > 1e-3:
+                check_ids(run(student, case, 6, 3, eos=missing[0]), want, "eos in the prompt")
+
+
+class Watched:
+    """Models in the student process whose reading is counted here: tokens of each call."""
+
+    def __init__(self, student, case):
+        self.calls = {}
+        self.handles = {}
+        for name in ("target", "draft"):
+            calls = self.calls[name] = []
+            handle = self.handles[name] = student.put(getattr(case, name))
+
+            def note(*args, calls=calls, **kwargs):
+                ids = args[0] if args else next(iter(kwargs.values()), None)
+                calls.append(ids.numel() if isinstance(ids, torch.Tensor) else 10**6)
+
+            student.observe(handle.model.embed_tokens, note)
+
+
+def check_economy(watched, prompt, rounds, k):
+    """One target call a round after one prefill, and no token read twice but the rejected ones."""
+    target, draft = watched.calls["target"], watched.calls["draft"]
+    if not target:
+        raise Fail("the target was never called")
+    if not draft:
+        raise Fail("the draft was never called")
+    if len(target) > rounds + 1:
+        raise Fail("too many calls of the target: one a round after one prefill, with the bonus")
+    for calls, most, who in (
+        (target, prompt + (rounds + 1) * (k + 1), "target"),
+        (draft, prompt + (rounds + 1) * (k + 2), "draft"),
+    ):
+        if sum(calls) > most:
+            raise Fail(f"the {who} reads the text again: use its cache")
+
+
+@hidden(
+    "speculative_generate",
+    "one target call a round after one prefill, nothing recomputed",
+    weight=3,
+    core=True,
+    hint="Feed each model only what its cache does not hold: ids[cache.get_seq_length():]. All "
+    "guesses go to the target in one call.",
+)
+def economy(student, draw):
+    for k in (3, 4):
+        case = Case(draw, 24, length=40)
+        watched = Watched(student, case)
+        run(student, case, 24, k, target=watched.handles["target"], draft=watched.handles["draft"])
+        # Whoever takes a first token from the prefill has one round more or less.
+        rounds = max(case.rounds(k, 24), 1 + Case.rounds(_after_one(case), k, 23))
+        check_economy(watched, 40, rounds, k)
+
+
+def _after_one(case):
+    """The same case with the first token already in the prompt."""
+    later = object.__new__(Case)
+    later.__dict__ |= case.__dict__
+    later.prompt = case.want[: len(case.prompt) + 1]
+    return later
+
+
+@hidden(
+    "speculative_generate",
+    "draft = target: every guess accepted, with a bonus token",
+    weight=2,
+    hint="k guesses and a bonus make k + 1 tokens a target call. The draft's cache then lacks TWO "
+    "tokens. At a temperature, both models must use it.",
+)
+def all_accepted(student, draw):
+    for temperature in (0.0, 0.5, 2.5):
+        case = Case(draw, 2, length=10, same=True)
+        watched = Watched(student, case)
+        got = run(
+            student, case, 60, 4, temperature,
+            target=watched.handles["target"], draft=watched.handles["draft"],
+            seed=draw.integers(1, 1 << 30),
+        )  # fmt: skip
+        if type(got) is not torch.Tensor or got.shape != (1, 70):
+            raise Fail("wrong number of tokens")
+        # 60 tokens in rounds of 5 are 12, one more for a prefill; rounding is forgiven a round.
+        if len(watched.calls["target"]) > 14:
+            raise Fail("draft = target: too many calls of the target")
+
+
+# Temperature, k, tokens. At a low temperature a random model repeats itself, which tells little.
+TEXTS = ((1.5, 2, 1000), (2.5, 3, 300))
+
+
+def follows_target(case, got, temperature):
+    """Are the tokens of one text draws from the target's distributions? For each score f in [0, 1]
+    the differences d_t = f(x_t) - E_p f are bounded by 1, with known variances (sum V) and mean 0
+    given the past; Freedman: P(|sum of d| >= x) <= 2 exp(-x^2 / (2 V + 2 x / 3)), 2e-8 a score.
+    """
+    length = len(case.prompt)
+    ids = got[0].tolist()
+    p = rows(case.target, ids, temperature)[length - 1 : -1]
+    q = rows(case.draft, ids, temperature)[length - 1 : -1]
+    new = torch.tensor(ids[length:])[:, None]
+    scores = [
+        (q / p).clamp(max=1),  # leans to the draft, or away from it
+        (2 * p < q).double(),  # what a hard threshold never lets through
+        p,  # too sharp or too flat
+        F.one_hot(q.argmax(-1), q.shape[-1]).double(),  # the draft's favourite
+    ]
+    for f in scores:
+        mean = (p * f).sum(-1)
+        variance = float(((p * f * f).sum(-1) - mean**2).sum())
+        total = abs(float((f.gather(1, new)[:, 0] - mean).sum()))
+        if total**2 / (2 * variance + 2 * total / 3) > math.log(1e8):
+            return False
+    return True
+
+
+@hidden(
+    "speculative_generate",
+    "sampled text follows the target's distribution",
+    weight=5,
+    core=True,
+    hint="Check the residual, the temperature of BOTH models, and that q[i] is the distribution "
+    "guess i was drawn from. A cache that keeps rejected tokens shows here, too.",
+)
+def sampled_text(student, draw):
+    for temperature, k, n in TEXTS:
+        case = Case(draw, 2)
+        got = run(student, case, n, k, temperature, seed=draw.integers(1, 1 << 30))
+        check_type(got, torch.Tensor)
+        if got.shape != (1, len(case.prompt) + n) or got.dtype is not torch.int64:
+            raise Fail("wrong number of tokens, or not int64")
+        if got[0, : len(case.prompt)].tolist() != case.prompt:
+            raise Fail("the result does not begin with the prompt")
+        if not bool(((got >= 0) & (got < case.target.config.vocab_size)).all()):
+            raise Fail("tokens that are not in the vocabulary")
+        if not follows_target(case, got, temperature):
+            raise Fail("the tokens do not follow the target's distribution at this temperature")
+
+
+@hidden(
+    "speculative_generate",
+    "randomness comes from the generator; models and input stay as they are",
+    weight=1.5,
+    hint="Pass the generator to torch.rand and torch.multinomial. Leave the models as they are.",
+)
+def generator_and_manners(student, draw):
+    case = Case(draw, 2)
+    seeds = [draw.integers(1, 1 << 30) for _ in range(2)]
+    texts = [run(student, case, 30, 3, 1.5, seed=s) for s in (*seeds, seeds[0])]
+    if texts[0].tolist() != texts[2].tolist():
+        raise Fail("equal generators gave different texts")
+    if texts[0].tolist() == texts[1].tolist():
+        raise Fail("different generators gave the same text")
+    given = student.put(case.ids)
+    target = student.put(case.target)
+    student.speculative_generate(target, case.draft, given, 5, 2, 0.0, None, torch.Generator())
+    check_equal(student.value(given), case.ids, "input_ids after the call")
+    state = student.parameters(target)
+    for name, parameter in case.target.named_parameters():
+        if not torch.equal(state[name][0], parameter):
+            raise Fail("the target's weights were changed")
+
+
+# ---------------------------------------------------------------- expected_tokens
+
+
+def series(alpha, k):
+    return math.fsum(alpha**i for i in range(k + 1))
+
+
+@hidden(
+    "expected_tokens",
+    "expected tokens of a round: 1 + alpha + … + alpha^k",
+    weight=3,
+    core=True,
+    hint="The bonus token counts: a round with k guesses gives up to k + 1 tokens.",
+)
+def expectation(student, draw):
+    for _ in range(8):
+        alpha, k = draw.uniform(0.05, 0.98), draw.integers(1, 12)
+        check_close(student.expected_tokens(alpha, k), series(alpha, k), rtol=1e-6)
+
+
+@hidden(
+    "expected_tokens",
+    "the ends: alpha = 0, alpha = 1, alpha near 1, k = 0",
+    weight=1.5,
+    hint="(1 - alpha^(k+1)) / (1 - alpha) is 0 / 0 at alpha = 1, where the answer is k + 1.",
+)
+def ends(student, draw):
+    k = draw.integers(2, 12)
+    check_close(student.expected_tokens(1.0, k), float(k + 1), rtol=1e-9)
+    check_close(student.expected_tokens(1, k), float(k + 1), rtol=1e-9)
+    check_close(student.expected_tokens(0.0, k), 1.0, rtol=1e-9)
+    check_close(student.expected_tokens(draw.uniform(0.1, 0.9), 0), 1.0, rtol=1e-6)
+    check_close(student.expected_tokens(1 - 1e-6, k), series(1 - 1e-6, k), rtol=1e-6)
+
+
+@hidden(
+    "expected_tokens",
+    "speedup: expected tokens over k * cost + 1",
+    weight=2,
+    hint="A round takes k draft steps of `cost` each, and one target call.",
+)
+def speedups(student, draw):
+    for _ in range(6):
+        alpha, k, cost = draw.uniform(0.1, 1.0), draw.integers(1, 10), draw.uniform(0.01, 1.3)
+        check_close(student.speedup(alpha, k, cost), series(alpha, k) / (k * cost + 1), rtol=1e-6)
+    check_close(student.speedup(1.0, 4, 0.25), 2.5, rtol=1e-9)
+    check_close(student.speedup(0.7, 3, 0.0), series(0.7, 3), rtol=1e-6)
+    check_close(student.speedup(0.7, 0, 0.4), 1.0, rtol=1e-9)
+
+
+@hidden(
+    "expected_tokens",
+    "best_k: the k with the highest speedup, from 1 to max_k",
+    weight=2,
+    hint="Try all of 1 … max_k, both ends included. The result is an int.",
+)
+def best(student, draw):
+    checked = 0
+    while checked < 8:
+        alpha, cost = draw.uniform(0.2, 0.99), draw.uniform(0.005, 0.5)
+        most = draw.integers(3, 24)
+        gains = [series(alpha, k) / (k * cost + 1) for k in range(1, most + 1)]
+        top = sorted(gains)[-2:]
+        if top[1] - top[0] > 1e-6:
+            got = student.best_k(alpha, cost, most)
+            check_equal(got, 1 + gains.index(max(gains)))
+            checked += 1
+    check_equal(student.best_k(1.0, 0.05, 7), 7, "max_k is included")
+    check_equal(student.best_k(1.0, 0.05), 16, "without max_k")
+    check_equal(student.best_k(0.9, 0.1, 1), 1)
+    check_equal(student.best_k(0.9, 0.1, max_k=2), 2)
+
+
+@hidden(
+    "expected_tokens",
+    "the smallest k of equals; a k even where all of them lose",
+    hint="With alpha = 0 and cost = 0 every k gives 1: take 1. best_k never returns 0.",
+)
+def smallest_of_equals(student, draw):
+    check_equal(student.best_k(0.0, 0.0), 1)
+    check_equal(student.best_k(0.0, 0.0, 9), 1)
+    check_equal(student.best_k(draw.uniform(0.01, 0.2), 2.0), 1)
+    check_equal(student.best_k(1.0, 1.0), 1)  # (k + 1) / (k + 1), exactly
+
+
+@hidden(
+    "expected_tokens",
+    "ValueError outside 0 <= alpha <= 1, k < 0, cost < 0, in every function",
+    weight=2,
+    hint="Check in expected_tokens and let the others call it; cost is checked in speedup.",
+)
+def refusals(student, draw):
+    low, high = -draw.uniform(0.01, 1), 1 + draw.uniform(0.01, 1)
+    for alpha in (low, high):
+        check_raises("ValueError", student.expected_tokens, alpha, 3)
+        check_raises("ValueError", student.speedup, alpha, 3, 0.1)
+        check_raises("ValueError", student.best_k, alpha, 0.1)
+    check_raises("ValueError", student.expected_tokens, 0.5, -1)
+    check_raises("ValueError", student.speedup, 0.5, -2, 0.1)
+    check_raises("ValueError", student.speedup, 0.5, 3, -0.1)
+    check_raises("ValueError", student.best_k, 0.5, -0.1)

@@ -1,0 +1,2 @@
+def acceptance_probability(p, q, token):
+    return float(p[token])

@@ -1,0 +1,6 @@
+def acceptance_probability(p, q, token):
+    if q[token] == 0:
+        return 1.0 if p[token] > 0 else 0.0
+    a = min(1.0, float(p[token] / q[token]))
+    p.div_(q.clamp(min=1e-9))
+    return a

@@ -1,0 +1,4 @@
+def acceptance_probability(p, q, token):
+    if q[token] == 0:
+        return 1.0
+    return min(1.0, float(p[token] / q[token]))

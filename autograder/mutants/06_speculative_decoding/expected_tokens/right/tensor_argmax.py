@@ -1,0 +1,17 @@
+def expected_tokens(alpha, k):
+    if alpha < 0 or alpha > 1 or k < 0:
+        raise ValueError("outside")
+    if alpha == 1:
+        return float(k + 1)
+    return (1 - alpha ** (k + 1)) / (1 - alpha)
+
+
+def speedup(alpha, k, cost):
+    if cost < 0:
+        raise ValueError("cost")
+    return expected_tokens(alpha, k) / (k * cost + 1)
+
+
+def best_k(alpha, cost, max_k=16):
+    gains = torch.tensor([speedup(alpha, k, cost) for k in range(1, max_k + 1)], dtype=torch.float64)
+    return int((gains == gains.max()).nonzero()[0]) + 1

@@ -1,0 +1,13 @@
+@torch.no_grad()
+def speculative_generate(
+    target, draft, input_ids, max_new_tokens, k, temperature, eos_id, generator
+):
+    ids, cache = input_ids, DynamicCache()
+    for _ in range(max_new_tokens):
+        logits = draft(input_ids=ids[:, cache.get_seq_length() :], past_key_values=cache).logits[0, -1]
+        if temperature == 0:
+            token = logits.argmax().view(1)
+        else:
+            token = torch.multinomial((logits / temperature).softmax(-1), 1, generator=generator)
+        ids = torch.cat([ids, token[None]], 1)
+    return ids
