@@ -7,7 +7,13 @@ import random
 import time
 from pathlib import Path
 
-NOTEBOOKS = ("01_gqa_moe", "02_lora_parameters", "06_speculative_decoding")
+NOTEBOOKS = (
+    "01_gqa_moe",
+    "02_lora_parameters",
+    "04_gsm8k_lora",
+    "05_star",
+    "06_speculative_decoding",
+)
 
 # Warnings, logging and progress bars in a right answer: stock nbgrader gives zero for these.
 NOISE = """

@@ -90,6 +90,12 @@ def one_thread():
         torch.set_num_threads(threads)
 
 
+def fitting_threads(model):
+    """A context: one thread for a model of fewer than ten million parameters, else as it is."""
+    small = sum(p.numel() for p in model.parameters()) < 10e6
+    return one_thread() if small else contextlib.nullcontext()
+
+
 def available_memory() -> int | None:
     """Bytes of RAM that could be used now, container limits aside; None if unknown."""
     try:

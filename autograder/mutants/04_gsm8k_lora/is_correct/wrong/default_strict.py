@@ -1,0 +1,5 @@
+# exercise: is_correct
+def is_correct(text, gold, mode="strict"):
+    found = extract_answer(text, mode)
+    wanted = extract_answer(gold, "flexible") if isinstance(gold, str) else Decimal(str(gold))
+    return found is not None and found == wanted

@@ -1,0 +1,6 @@
+# exercise: is_correct
+def is_correct(text, gold, mode="flexible"):
+    found = extract_answer(text, mode)
+    wanted = extract_answer(gold, "flexible") if isinstance(gold, str) else Decimal(str(gold))
+    if found is not None and found == wanted:
+        return True

@@ -1,0 +1,6 @@
+# exercise: to_prompt_completion
+def to_prompt_completion(example, keep_calculator=True):
+    answer = example["answer"]
+    if not keep_calculator:
+        answer = re.sub("<<.*?>>", "", answer)
+    return {"text": example["question"] + "\n" + answer}

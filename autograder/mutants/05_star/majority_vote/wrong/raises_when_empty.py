@@ -1,0 +1,11 @@
+# exercise: majority_vote
+def majority_vote(answers):
+    answers = [a for a in answers if a is not None]
+    if not answers: raise ValueError("empty")
+    best = None
+    best_count = 0
+    for i, a in enumerate(answers):
+        n = sum(1 for b in answers if a == b)
+        if n > best_count:
+            best, best_count = a, n
+    return best
