@@ -10,6 +10,7 @@ from pathlib import Path
 NOTEBOOKS = (
     "01_gqa_moe",
     "02_lora_parameters",
+    "03_sft_masking",
     "04_gsm8k_lora",
     "05_star",
     "06_speculative_decoding",

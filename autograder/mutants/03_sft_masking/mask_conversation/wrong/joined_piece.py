@@ -1,0 +1,17 @@
+# exercise: mask_conversation
+def mask_conversation(messages, encode, special):
+    ids, labels = [], []
+    def add(tokens, learn):
+        ids.extend(tokens)
+        labels.extend(tokens if learn else [-100] * len(tokens))
+    for i, m in enumerate(messages):
+        if i:
+            add(encode("\n"), False)
+        add([special[f"<|{m['role']}|>"]], False)
+        answer = m["role"] == "assistant"
+        both = encode("\n" + m["content"])
+        n = len(encode("\n"))
+        add(both[:n], False); add(both[n:], answer)
+        if answer:
+            add([special["<|endoftext|>"]], True)
+    return ids, labels

@@ -1,0 +1,23 @@
+# exercise: mask_conversation
+def mask_conversation(messages, encode, special):
+    ids, labels = [], []
+    def add(tokens, learn):
+        ids.extend(tokens)
+        labels.extend(tokens if learn else [-100] * len(tokens))
+    for i, m in enumerate(messages):
+        if i:
+            add(encode("\n"), False)
+        add([special[f"<|{m['role']}|>"]], False)
+        add(encode("\n"), False)
+        answer = m["role"] == "assistant"
+        add(encode(m["content"]), answer)
+        if answer:
+            add([special["<|endoftext|>"]], True)
+    inside = False
+    labels = []
+    for j, t in enumerate(ids):
+        if t == special["<|assistant|>"]: inside = True; labels.append(-100); continue
+        if t in (special["<|user|>"], special["<|system|>"]): inside = False
+        labels.append(t if inside else -100)
+        if t == special["<|endoftext|>"]: inside = False
+    return ids, labels
