@@ -1059,7 +1059,7 @@ def facts_and_return(student, draw):
     check_equal(run.results.get("facts"), facts, "facts")
     check_type(run.returned, dict)
     if json.loads(json.dumps(run.returned)) != run.results:
-        raise Fail("what is returned is not what gsm8k_results.json holds")
+        raise Fail("the returned object differs from the file gsm8k_results.json")
 
 
 @hidden(
