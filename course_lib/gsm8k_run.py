@@ -51,7 +51,7 @@ def load_notebook(path) -> dict:
     """
     path = Path(path)
     try:
-        cells = _percent_cells(path) if path.suffix == ".py" else _notebook_cells(path)
+        cells = list(_percent_cells(path) if path.suffix == ".py" else _notebook_cells(path))
     except OSError as error:
         raise RunError(f"cannot read the notebook {path}: {error.strerror}") from None
     except (ValueError, KeyError, TypeError):

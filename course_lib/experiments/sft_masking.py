@@ -37,9 +37,8 @@ def show_mask(tokenizer, input_ids: list[int], labels: list[int]) -> None:
     body, plain = [], []
     for token, label in pairs:
         text = tokenizer.decode([token])
-        visible = html_text(text.replace(" ", "·"))
+        visible = html_text(text.replace(" ", "·").replace("\n", "↵")) or "∅"
         newline = "<br>" if "\n" in text else ""
-        visible = visible.replace("\n", "↵") or "∅"
         if label == -100:
             style, mark = "opacity:.6", text
         else:

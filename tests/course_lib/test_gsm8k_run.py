@@ -1,0 +1,158 @@
+"""The run as a script: what it reads, what it keeps when it is interrupted, what it says."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from course_lib import gsm8k_run as script
+
+ROOT = Path(__file__).resolve().parents[2]
+SOLVED = ROOT / "solutions" / "04_gsm8k_lora.py"
+BLANK = ROOT / "lectures" / "04_gsm8k_lora" / "04_gsm8k_lora.ipynb"
+
+# ---------------------------------------------------------------- the notebook
+
+
+def test_it_takes_the_functions_of_the_notebook():
+    space = script.load_notebook(SOLVED)
+    assert set(script.NEEDED) <= set(space)
+    assert space["to_prompt_completion"]({"question": "?", "answer": "!"})["prompt"] == "?\n"
+
+
+def test_it_executes_nothing_but_setup_and_answers(tmp_path):
+    notebook = json.loads(BLANK.read_text())
+    for cell in notebook["cells"]:
+        nbgrader = cell["metadata"].get("nbgrader", {})
+        if cell["cell_type"] == "code" and nbgrader.get("solution"):
+            name = nbgrader["grade_id"]
+            cell["source"] = f"def {name}(*args, **kwargs):\n    return {name!r}"
+        elif cell["cell_type"] == "code" and "setup" not in cell["metadata"].get("tags", []):
+            cell["source"] = "raise RuntimeError('a demonstration ran')"
+    path = tmp_path / "mine.ipynb"
+    path.write_text(json.dumps(notebook))
+    assert script.load_notebook(path)["evaluate"]() == "evaluate"
+
+
+@pytest.mark.parametrize(
+    ("content", "error"),
+    [
+        (None, "cannot read the notebook"),
+        ("{", "is not a notebook"),
+        ('{"cells": [{}]}', "is not a notebook"),
+        ('{"cells": []}', "does not define to_prompt_completion"),
+    ],
+)
+def test_what_is_no_notebook_is_one_clear_line(tmp_path, content, error):
+    path = tmp_path / "x.ipynb"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(script.RunError, match=error) as caught:
+        script.load_notebook(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_blank_notebook_says_which_exercise_comes_first(tmp_path, capsys):
+    out = str(tmp_path / "out")
+    assert script.main(["--notebook", str(BLANK), "--out", out, "--profile", "cpu"]) == 1
+    said = capsys.readouterr().err
+    assert "to_prompt_completion is not written yet" in said and said.count("\n") == 1
+
+
+# ---------------------------------------------------------------- interruptions
+
+
+def checkpoint(folder, step, whole=True):
+    path = folder / f"checkpoint-{step}"
+    path.mkdir(parents=True)
+    (path / "adapter_model.safetensors").write_bytes(b"x" if whole else b"")
+    (path / "trainer_state.json").write_text(json.dumps({"global_step": step}) if whole else "{")
+    return path
+
+
+def test_the_last_whole_checkpoint_counts(tmp_path):
+    assert script.last_checkpoint(tmp_path) is None
+    checkpoint(tmp_path, 20)
+    want = checkpoint(tmp_path, 100)
+    checkpoint(tmp_path, 120, whole=False)
+    assert script.last_checkpoint(tmp_path) == want
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (KeyboardInterrupt(), "stopped by you"),
+        (MemoryError(), "out of memory: halve the examples per device"),
+        (RuntimeError("CUDA out of memory. Tried to allocate"), "out of memory"),
+        (OSError(28, "No space left on device"), "the disk of"),
+        (RuntimeError("[enforce fail at inline_container.cc] unexpected pos 64 vs 0"), "is full"),
+    ],
+)
+def test_what_stops_a_run_is_one_line_and_loses_nothing(tmp_path, error, said):
+    kept = checkpoint(tmp_path, 40)
+    with pytest.raises(script.RunError) as caught, script.explained(tmp_path):
+        raise error
+    text = str(caught.value)
+    assert said in text and f"{kept} is kept" in text and "\n" not in text
+
+
+def test_other_errors_stay_what_they_are(tmp_path):
+    with pytest.raises(RuntimeError, match="shapes") as caught, script.explained(tmp_path):
+        raise RuntimeError("shapes do not match")
+    assert not isinstance(caught.value, script.RunError)
+
+
+def test_texts_are_kept_and_not_written_twice(tmp_path):
+    path, asked = tmp_path / "before.jsonl", []
+
+    def generate(prompts):
+        asked.extend(prompts)
+        return [(p.upper(), True) for p in prompts]
+
+    first = script.remembering(generate, path)
+    assert first(["a", "b"]) == [("A", True), ("B", True)]
+    with path.open("a") as file:
+        file.write('{"prompt": "cut sho')  # the runtime was lost here
+    second = script.remembering(generate, path)
+    assert second(["b", "c", "a"]) == [("B", True), ("C", True), ("A", True)]
+    assert asked == ["a", "b", "c"]
+
+
+# ---------------------------------------------------------------- whole runs
+
+
+def run(folder, *options, launch=()):
+    command = [*launch, "-m", "course_lib.gsm8k_run", "--notebook", str(SOLVED)]
+    command += ["--out", str(folder), "--profile", "cpu", "--test", "0", *options]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
+    done = subprocess.run(
+        [sys.executable, *command], capture_output=True, text=True, env=environment, cwd=ROOT
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    log = json.loads((Path(folder) / "training.json").read_text())["log"]
+    return [row["loss"] for row in log if "loss" in row]
+
+
+@pytest.mark.slow
+def test_two_processes_train_as_one_with_the_same_batch(tmp_path):
+    options = ("--steps", "4", "--batch", "8", "--log-every", "1", "--learning-rate", "1e-3")
+    one = run(tmp_path / "one", *options, "--micro-batch", "4")
+    launch = ("-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2")
+    launch += ("--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no")
+    two = run(tmp_path / "two", *options, "--micro-batch", "4", launch=launch)
+    assert len(one) == len(two) == 4
+    assert two == pytest.approx(one, rel=0.02)
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_from_its_checkpoint(tmp_path):
+    options = ("--batch", "4", "--log-every", "1", "--save-every", "2")
+    whole = run(tmp_path / "whole", *options, "--steps", "4")
+    run(tmp_path / "parts", *options, "--steps", "4")
+    for name in ("adapter", "checkpoints/checkpoint-4"):
+        subprocess.run(["rm", "-r", str(tmp_path / "parts" / name)], check=True)
+    resumed = run(tmp_path / "parts", *options, "--steps", "4")
+    assert resumed[-2:] == pytest.approx(whole[-2:], rel=1e-4)
