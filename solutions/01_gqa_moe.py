@@ -40,8 +40,11 @@ import torch.nn.functional as F
 
 from course_lib import ModelConfig, SwiGLU, check, hint
 from course_lib.configs import REAL_CONFIGS
-from course_lib.device import pick_device
+from course_lib.device import pick_device, report
 from course_lib.pictures import LINES, figure, table
+
+# %%
+print(report())
 
 # %% [markdown]
 # # Part A. Attention with fewer keys and values

@@ -40,7 +40,11 @@ import torch.nn.functional as F
 
 from course_lib import check, hint, lora_rank_explorer
 from course_lib.configs import REAL_CONFIGS, linear_shapes
+from course_lib.device import report
 from course_lib.pictures import LINES, figure, table
+
+# %%
+print(report())
 
 # %% [markdown]
 # ## Two stages

@@ -34,7 +34,11 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 from course_lib import check, hint
+from course_lib.device import report
 from course_lib.pictures import LINES, figure, table
+
+# %%
+print(report())
 
 # %% [markdown]
 # # Part A. From a conversation to numbers

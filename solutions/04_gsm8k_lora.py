@@ -40,6 +40,11 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 from course_lib import check, hint
+from course_lib.device import report
+from course_lib.pictures import LINES, figure, table
+
+# %%
+print(report())
 
 # %% [markdown]
 # # Part A. The data, and what counts as right
@@ -50,12 +55,12 @@ from course_lib import check, hint
 #
 # > **The lecture says:** "8.5K problems". That is both splits together. We train on the training
 # > split only; for decisions on the way we cut a validation split from *it*, never from the test.
+
 # %% tags=["long"]
 from course_lib import gsm8k_run as script
 from course_lib.experiments import gsm8k_lora as lab
 from course_lib.gsm8k import load_gsm8k
 from course_lib.models import choose_profile, load_base
-from course_lib.pictures import LINES, figure, table
 
 profile = choose_profile()
 data = load_gsm8k(profile)

@@ -33,6 +33,12 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 from course_lib import check, hint
+from course_lib.device import report
+from course_lib.pictures import LINES, figure, table
+from course_lib.problems import check_chain, equations, make_problems
+
+# %%
+print(report())
 
 # %% [markdown]
 # # Part A. What imitation can do
@@ -43,11 +49,10 @@ from course_lib import check, hint
 #
 # A text counts as right only if it ends in `####`, the right number, and then stops. That filter is
 # strict on purpose: who trains on texts that run on trains a model that runs on.
+
 # %% tags=["long"]
 from course_lib.experiments import star as lab
 from course_lib.models import load_base
-from course_lib.pictures import LINES, figure, table
-from course_lib.problems import check_chain, equations, make_problems
 
 base, tokenizer = load_base("cpu")
 test = make_problems(60, "test", seed=11)

@@ -37,6 +37,11 @@ import torch.nn.functional as F
 from transformers import DynamicCache
 
 from course_lib import check, hint
+from course_lib.device import report
+from course_lib.pictures import LINES, figure, table
+
+# %%
+print(report())
 
 # %% [markdown]
 # # Part A. Why there is anything to gain
@@ -54,10 +59,10 @@ from course_lib import check, hint
 # (16 layers of width 128), the draft has one such layer. Both were trained by
 # `scripts/train_pair.py` on the word problems that you know; the draft learned half of the time
 # by copying the target's distributions, so that it guesses well.
+
 # %% tags=["long"]
 from course_lib.experiments import speculative_decoding as lab
 from course_lib.models import load_pair
-from course_lib.pictures import LINES, figure, table
 
 torch.set_num_threads(1)  # steps this small gain nothing from a second core
 target, draft, tokenizer = load_pair()
