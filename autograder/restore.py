@@ -115,14 +115,14 @@ def restore(data: bytes, source_notebook) -> Restored:
     made = copy.deepcopy(source_notebook)
     found = find_answers(cells, blank.cells)
     restored = Restored(made, report + found.report, found.missing, found.blank)
-    for cell, stub in zip(made.cells, blank.cells, strict=True):
+    for cell, given in zip(made.cells, blank.cells, strict=True):
         _clean(cell)
         if not is_solution(cell):
             continue
         name = grade_id(cell)
-        cell.source = restored.sources[name] = found.sources.get(name, stub.source)
+        cell.source = restored.sources[name] = found.sources.get(name, given.source)
         # nbgrader says "No response" by comparing with the checksum of what was handed out.
-        cell.metadata.nbgrader["checksum"] = _checksum(stub)
+        cell.metadata.nbgrader["checksum"] = _checksum(given)
     return restored
 
 
@@ -173,8 +173,8 @@ def _restore_in_place(cells, report, source, blank) -> Restored:
 
     made = copy.deepcopy(source)
     restored = Restored(made, report)
-    marked = {c.metadata.nbgrader["grade_id"]: (c, stub)
-              for c, stub in zip(made.cells, blank.cells, strict=True)
+    marked = {c.metadata.nbgrader["grade_id"]: (c, given)
+              for c, given in zip(made.cells, blank.cells, strict=True)
               if "nbgrader" in c.metadata}  # fmt: skip
     makers = {"code": new_code_cell, "markdown": new_markdown_cell, "raw": new_raw_cell}
     last = {}  # as in nbgrader's DeduplicateIds: the last of several copies counts
@@ -194,23 +194,23 @@ def _restore_in_place(cells, report, source, blank) -> Restored:
             maker = makers.get(cell["cell_type"], new_raw_cell)
             result.append(maker(cell["source"], id=f"student-{index}"))
             continue
-        kept, stub = marked[name]
+        kept, given = marked[name]
         nbgrader = kept.metadata.nbgrader
-        nbgrader["checksum"] = _checksum(stub)
+        nbgrader["checksum"] = _checksum(given)
         if nbgrader.get("solution"):
             kept.source = restored.sources[name] = cell["source"]
-            if is_blank(kept.source, stub):
+            if is_blank(kept.source, given):
                 restored.blank.add(name)
-        elif cell["source"].strip() != stub.source.strip():
+        elif cell["source"].strip() != given.source.strip():
             report.append(f"{name} was changed; the instructor's was put in its place")
         result.append(kept)
     there = set(last)
     previous = None
-    for name, (kept, stub) in marked.items():
+    for name, (kept, given) in marked.items():
         if name not in there:
-            kept.metadata.nbgrader["checksum"] = _checksum(stub)
+            kept.metadata.nbgrader["checksum"] = _checksum(given)
             if kept.metadata.nbgrader.get("solution"):
-                kept.source = stub.source
+                kept.source = given.source
                 restored.missing.add(name)
             result.insert(_position(result, previous), kept)
             report.append(f"{name} was not there; the instructor's was put back")

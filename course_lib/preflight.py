@@ -64,9 +64,11 @@ def preflight(
     trainable: number of trained parameters; 4 + 8 bytes each for gradient and AdamW's moments.
         None: 1% of the model's
     free_bytes: memory to plan for; None asks the device
-    Raises MemoryError (one line) if not even one example fits with recomputed activations, and
-    ValueError for a batch that is not a power of two.
+    Raises MemoryError (one line) if not even one example fits with recomputed activations, or
+    two do not for the measurement, and ValueError for a batch that is not a power of two.
     """
+    import torch
+
     if batch < 1 or batch & (batch - 1):
         raise ValueError(f"batch must be a power of two, not {batch}")
     free = _free(model.device) if free_bytes is None else free_bytes
@@ -75,7 +77,10 @@ def preflight(
     state = 12 * trained
     longest, mean = max(lengths), sum(lengths) / len(lengths)
     for checkpointing in (False, True):
-        memory, pace = _measure(model, longest, checkpointing)
+        try:
+            memory, pace = _measure(model, longest, checkpointing)
+        except (MemoryError, torch.OutOfMemoryError):
+            continue
         sizes = [2**i for i in range(int(math.log2(batch)), -1, -1)]
         for micro in sizes:
             needed = state + memory(micro)
@@ -85,8 +90,8 @@ def preflight(
                 seconds = steps * (batch // micro) * pace(micro * padded)
                 return Plan(micro, batch // micro, checkpointing, held + needed, free, seconds)
     raise MemoryError(
-        f"one example of {longest} tokens needs about {needed / 2**30:.1f} GiB and "
-        f"{SHARE * free / 2**30:.1f} can be used: take a smaller max_length or a smaller model"
+        f"not even one or two examples of {longest} tokens fit into this device's memory: "
+        "take a smaller max_length or a smaller model"
     )
 
 

@@ -300,7 +300,7 @@ table(
 # %% [markdown] about="train_step"
 # **Why.** The batch that you want does not fit? Send it in pieces and add up the gradients. It is
 # said to be "the same as a large batch". It is the same only with the right weights, and for years
-# the most used training library got it wrong (fixed in transformers 4.46, October 2024).
+# the most used training library got it wrong (release notes of transformers 4.46, October 2024).
 #
 # **Mathematics.** The big batch has the loss $\frac{1}{N} \sum_t \ell_t$ over all $N$ supervised
 # tokens. A microbatch with $n_i$ of them gives the mean $L_i$. So
@@ -549,7 +549,7 @@ table(
 # - **Masked or not** often makes less difference than one expects; look whether the ranges overlap.
 #   The questions are in the style of the base's own training, so learning them does little harm
 #   and little good. OpenAI's own code for GSM8K trained on the question as well
-#   (`loss_on_prefix=True`). Masking pays where prompts are long, many or bad.
+#   (`loss_on_prefix=True`). Where prompts are long or bad it may be otherwise; we did not try.
 # - **Sloppy** data teaches sloppiness: the model writes what it was shown, wrong results and other
 #   endings included. Ten times as many examples do not outweigh that.
 # - What this does **not** show: that a mask never matters, or that clean always beats many. One

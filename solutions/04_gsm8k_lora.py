@@ -829,9 +829,9 @@ table(
 # On the `cpu` profile: strict accuracy rose from 0.14 to 0.70 and the intervals are far apart, so the
 # change is real for these problems. But before, three quarters of the answers held no number at all:
 # the base knew how to go on with a text and not that it should answer. So the gain is first of all
-# one of form. Among the texts with a number it was right in 0.15 / 0.25 of them before, and 0.70
-# after, which also contains an easier choice of problems; to separate the two I would give the base
-# a few-shot prompt as a control. Nothing fell; the stop rate was high before. One seed of training:
+# one of form. Among the texts with a number it was right in 0.15 / 0.25 = 0.60 before and in 0.70
+# after, but before it chose which problems to answer; to separate the two I would give the base a
+# few-shot prompt as a control. Nothing fell; the stop rate was high before. One seed of training:
 # the intervals cover the choice of problems, not the luck of the training.
 ### END SOLUTION
 

@@ -67,7 +67,7 @@ for text in sorted(set(texts), key=lambda t: not lab.is_right(t, shown))[:3]:
     print(text[:200])
 
 # %% [markdown]
-# So there is something to work with: it solves a large part of the problems *now and then*.
+# So there is something to work with: the second number is several times the first.
 #
 # ## More demonstrations
 #
@@ -484,7 +484,8 @@ table(["difference of pass@1, paired by seed", "seeds", "mean", "95% interval"],
 # - **Against demonstrations**: 50 of them and the model's own texts end near what 400 give. So the
 #   loop is worth demonstrations. It did not go beyond them.
 # - **pass@8 rises with pass@1** here, because the base knows the arithmetic and lacks the habit. On
-#   harder tasks pass@k for large k often *falls* while pass@1 rises: diversity is spent.
+#   harder tasks pass@k for large k can *fall* while pass@1 rises, because diversity is spent (for
+#   RL: Yue et al. 2025, arXiv:2504.13837). The last column of the live table is there to watch it.
 #
 # ## What was kept
 

@@ -1,5 +1,6 @@
 """04_gsm8k_lora: the reference against the published filters, trl, peft and the real GSM8K."""
 
+import io
 import json
 import os
 import re
@@ -167,6 +168,14 @@ def test_the_lectures_mistakes_are_seen():
     row = lab.attempt("x", lambda: trl.SFTConfig(output_dir="x", max_seq_length=10))
     assert row[1].startswith("TypeError") and "max_seq_length" in row[1]
     assert lab.attempt("x", lambda: None) == ["x", "works"]
+
+
+def test_the_curve_is_a_picture_that_grows():
+    from matplotlib import image
+
+    first, later = (lab.loss_picture(range(n), [1 / (i + 1) for i in range(n)], 9) for n in (1, 5))
+    height, width, _ = image.imread(io.BytesIO(later)).shape
+    assert first != later and width > 400 and height > 150
 
 
 def test_methods_differ_in_what_they_train():

@@ -3,6 +3,7 @@
 The trainer, the judging of answers and what is written are the student's.
 """
 
+import io
 import random
 import re
 import time
@@ -57,9 +58,10 @@ def watch(trainer) -> None:
                 self.draw()
 
         def draw(self):
-            from IPython.display import display
+            from IPython.display import Image, display
 
-            picture = loss_picture(self.steps, self.losses, total)
+            # An Image shows in every front end; a Figure only once pyplot has been set up.
+            picture = Image(loss_picture(self.steps, self.losses, total))
             if self.handle is None:
                 self.handle = display(picture, display_id=True)
             elif self.handle:
@@ -69,8 +71,8 @@ def watch(trainer) -> None:
     trainer.add_callback(Curve())
 
 
-def loss_picture(steps, losses, total):
-    """A figure of the loss by step, the end of the run marked."""
+def loss_picture(steps, losses, total) -> bytes:
+    """The loss by step as a PNG, the x axis up to the end of the run."""
     from matplotlib.figure import Figure
 
     fig = Figure(figsize=(7.5, 2.6), layout="constrained", facecolor="white")
@@ -84,7 +86,9 @@ def loss_picture(steps, losses, total):
         title=f"step {steps[-1] if steps else 0} of {total}{last}",
     )
     axis.spines[["top", "right"]].set_visible(False)
-    return fig
+    png = io.BytesIO()
+    fig.savefig(png, format="png")
+    return png.getvalue()
 
 
 def side_by_side(rows: list[tuple[str, str, str, str]]) -> None:

@@ -1,5 +1,6 @@
 """Forks of warm processes: what they do, what stops them, and that nothing is left of them."""
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -275,13 +276,23 @@ def test_daemons_are_really_started(warm):
     assert processes_with(word) == []
 
 
+def running(processes):
+    """Those that have not ended; one may end while it is asked."""
+    alive = []
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+                alive.append(process)
+    return alive
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_close_ends_all_forks(mode):
     with start_warm("student", mode, preload=[]) as process:
         child = process.fork("autograder.warm:run_source", b"import time; time.sleep(60)")
         below = psutil.Process(process.pid).children(recursive=True)
         assert len(below) >= 2
-    assert gone(lambda: [p for p in below if p.is_running() and p.status() != "zombie"]) == []
+    assert gone(lambda: running(below)) == []
     assert child.wait(5) == Exit("signal", 9)
 
 
@@ -300,8 +311,11 @@ children = [warm.fork("autograder.warm:run_source", source) for _ in range(2)]
 word, until = {word!r}, time.monotonic() + 30
 while time.monotonic() < until:  # both daemons are there; then whatever else they need
     below = psutil.Process().children(recursive=True)
-    if sum(p.name() == "sleep" for p in below) >= 2:
-        break
+    try:
+        if sum(p.name() == "sleep" for p in below) >= 2:
+            break
+    except psutil.NoSuchProcess:
+        pass  # the process between a daemon and its fork has just ended
     time.sleep(0.1)
 print(json.dumps([warm.pid, [p.pid for p in below]]), flush=True)
 time.sleep(600)
@@ -309,11 +323,11 @@ time.sleep(600)
     command = [sys.executable, "-c", worker]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         warm_pid, pids = json.loads(process.stdout.readline())
-        below = [psutil.Process(pid) for pid in pids]
+        below = [psutil.Process(pid) for pid in pids if psutil.pid_exists(pid)]
         try:
             assert len(processes_with(word)) >= 2 and len(below) >= 5
             os.kill(process.pid if victim == "worker" else warm_pid, signal.SIGKILL)
-            left = gone(lambda: [p for p in below if p.is_running() and p.status() != "zombie"])
+            left = gone(lambda: running(below))
             daemons = [pid for pid in processes_with(word) if pid != process.pid]
         finally:
             process.kill()  # else the end of the block waits for its sleep

@@ -35,6 +35,16 @@ def test_too_little_for_one_example_is_one_clear_line(model):
     assert "\n" not in str(caught.value)
 
 
+def test_no_memory_even_for_the_measurement_is_the_same_line(model, monkeypatch):
+    def full(*args, **kwargs):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
+
+    monkeypatch.setattr("course_lib.preflight._one_pass", full)
+    with pytest.raises(MemoryError, match=r"take a smaller max_length") as caught:
+        preflight(model, [200], steps=10, batch=4, free_bytes=MIB)
+    assert "\n" not in str(caught.value)
+
+
 def test_a_batch_is_a_power_of_two(model):
     with pytest.raises(ValueError, match="power of two"):
         preflight(model, [10], steps=1, batch=12)
