@@ -9,7 +9,7 @@ export function speedup(alpha, k, cost, check) {
 const MOST = 12;
 
 function draw(alpha, cost, check) {
-  const W = 820, H = 250, left = 46, bottom = 34, top = 22, full = W - left - 120;
+  const W = 820, H = 266, left = 46, bottom = 34, top = 38, full = W - left - 120;
   const gains = Array.from({ length: MOST }, (_, i) => speedup(alpha, i + 1, cost, check));
   const most = Math.max(1.5, ...gains), height = H - top - bottom;
   const y = (gain) => top + height * (1 - gain / most), width = full / MOST;
