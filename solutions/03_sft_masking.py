@@ -588,6 +588,8 @@ table(
 # What we found: this base was never taught to follow instructions. Told to write `####`, it often
 # does, and the numbers are nonsense. **One** solved example before the question does nearly as much
 # as fine-tuning, and costs its tokens in every single call; three of them confuse this small model.
+# And look at the last line: the *fine-tuned* model, asked with a sentence that was not in its
+# training prompts, keeps the form and loses the arithmetic. Ask as you have trained.
 # A large chat model is another matter: there a good prompt may be all that you need, and it is the
 # first thing to try.
 
