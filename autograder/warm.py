@@ -58,6 +58,7 @@ LIBRARIES = [
     "transformers.cache_utils",
     "transformers.generation.utils",
     "peft",
+    "datasets",
     "IPython",
     "ipykernel.kernelapp",
     "ipykernel.ipkernel",
@@ -68,9 +69,14 @@ LIBRARIES = [
     "IPython.core.oinspect",
     "IPython.extensions.storemagic",
     "IPython.utils.wildcard",
+    "tornado.platform.asyncio",
+    "sqlite3",
     "ipywidgets",
-    "course_lib",
+    "course_lib.*",
+    "course_lib.checks.*",
 ]
+# Only cells that are not run in grading import these; trl is slow to import.
+NOT_LOADED = "course_lib.experiments."
 PRELOAD = {
     "student": [*LIBRARIES, "autograder.kernel", "autograder.student"],
     "judge": [*LIBRARIES, "autograder.judging", "autograder.judge:preload"],
@@ -417,15 +423,20 @@ def serve(number: int) -> None:
 
 
 def _preload(names: list[str]) -> None:
-    """Import each module; call what follows a colon."""
+    """Import each module, with `.*` the modules of a package too; call what follows a colon."""
     from importlib import import_module
     from importlib.util import find_spec
+    from pkgutil import walk_packages
 
     for name in names:
         module, _, function = name.partition(":")
         if module.startswith("autograder.") and find_spec(module) is None:
             continue
-        loaded = import_module(module)
+        loaded = import_module(module.removesuffix(".*"))
+        if module.endswith(".*"):
+            for found in walk_packages(loaded.__path__, f"{loaded.__name__}."):
+                if not found.name.startswith(NOT_LOADED):
+                    import_module(found.name)
         if function:
             getattr(loaded, function)()
 
