@@ -517,7 +517,7 @@ def _grade_all(
             files = read_attachments(s.assignment, s.path.parent, Path(submitted))
             yield s, make_job(s.assignment, source, data, seed, limits, sandbox, tests, files)
 
-    results, interrupted, unchanged = [], False, 0
+    results, interrupted, unchanged, counts = [], False, 0, Counter()
     with record.open_gradebook(out) as gradebook, _progress(len(submissions), say) as bar:
         known = _recorded(gradebook, sources)
 
@@ -526,9 +526,10 @@ def _grade_all(
                 result["key"] = key
                 _keep(out, gradebook, submission, result, sources[submission.assignment])
             results.append(result)
+            counts[worst_status(result)] += 1
             for line in report_lines(result) if notes else ():
                 bar.write(line)
-            bar.update(counts=Counter(map(worst_status, results)))
+            bar.update(counts=counts)
 
         def new():
             """Jobs whose result is not there yet, with their keys."""
@@ -542,6 +543,7 @@ def _grade_all(
                     continue
                 unchanged += 1
                 results.append(kept)
+                counts[worst_status(kept)] += 1
                 bar.update(counts=None)
 
         try:

@@ -659,6 +659,8 @@ def _prepare(task: dict, scratch: str) -> None:
     os.setsid()
     if isolated:  # its rights are gone already; its own files in /proc are to be its own again
         confine.prctl(confine.PR_SET_DUMPABLE, 1)
+        with suppress(OSError):  # what is new here gets small pages: huge ones are slow to clear
+            confine.prctl(confine.PR_SET_THP_DISABLE, 1)
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("800")  # the first to go when memory is short
     confine.set_limits(task["limits"], isolated)

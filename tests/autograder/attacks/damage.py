@@ -53,8 +53,8 @@ while True:
            "resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY,) * 2)\nos.abort()",
            message="not defined|ended the Python process"),
     damage("a recursion without end", cell="import sys\nsys.setrecursionlimit(10**9)\n"
-           "def victim(x, k): return victim(x, k)", status="crash|memory",
-           message="a call (ended|used)", slow=True),
+           "def victim(x, k): return victim(x, k)", status="crash|memory|timeout",
+           message="a call (ended|used|took)", slow=True),
     damage("all memory at once", cell="def victim(x, k): return bytearray(1 << 40)",
            status="memory", message="too much memory"),
     damage("all memory bit by bit", cell="""
