@@ -540,15 +540,15 @@ table(
         [name, lab.spread(s.right for s in found), lab.spread(s.format for s in found)]
         for name, found in scores.items()
     ],
-    caption=f"{STEPS} updates; mean (lowest … highest) of three seeds, {len(test)} problems",
+    caption=f"{STEPS} updates; mean of three seeds (its 95% t-interval), {len(test)} problems",
 )
 
 # %% [markdown]
 # How to read it:
 #
-# - **Masked or not** often makes less difference than one expects; look whether the ranges overlap.
-#   The questions are in the style of the base's own training, so learning them does little harm
-#   and little good. OpenAI's own code for GSM8K trained on the question as well
+# - **Masked or not** often makes less difference than one expects; look whether the intervals
+#   overlap. The questions are in the style of the base's own training, so learning them does
+#   little harm and little good. OpenAI's own code for GSM8K trained on the question as well
 #   (`loss_on_prefix=True`). Where prompts are long or bad it may be otherwise; we did not try.
 # - **Sloppy** data teaches sloppiness: the model writes what it was shown, wrong results and other
 #   endings included. Ten times as many examples do not outweigh that.

@@ -2,8 +2,11 @@
 
 import json
 import os
+import resource
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -156,3 +159,95 @@ def test_a_run_goes_on_from_its_checkpoint(tmp_path):
         subprocess.run(["rm", "-r", str(tmp_path / "parts" / name)], check=True)
     resumed = run(tmp_path / "parts", *options, "--steps", "4")
     assert resumed[-2:] == pytest.approx(whole[-2:], rel=1e-4)
+
+
+# ---------------------------------------------------------------- what really happens
+
+
+def stopped(tmp_path, *, options=(), environment=(), after=None):
+    """Run the script and let it meet a trouble; the one line that it ends with."""
+    command = [sys.executable, "-m", "course_lib.gsm8k_run", "--notebook", str(SOLVED)]
+    command += ["--out", str(tmp_path / "out"), "--profile", "cpu", "--batch", "4", *options]
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1", **dict(environment)},
+    )
+    if after:
+        after(process)
+    said = process.communicate(timeout=300)[1]
+    assert process.returncode == 1 and "Traceback" not in said, said[-3000:]
+    lines = [line for line in said.splitlines() if line.startswith("gsm8k_run: ")]
+    assert len(lines) == 1, said[-3000:]
+    return lines[0]
+
+
+@pytest.mark.slow
+def test_ctrl_c_keeps_the_last_checkpoint_and_the_same_command_goes_on(tmp_path):
+    saved = tmp_path / "out" / "checkpoints" / "checkpoint-2" / "trainer_state.json"
+
+    def interrupt(process):
+        while not saved.is_file():
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+
+    options = ("--steps", "400", "--save-every", "2", "--log-every", "1", "--test", "0")
+    said = stopped(tmp_path, options=options, after=interrupt)
+    assert "stopped by you" in said and "checkpoint-" in said
+    done = script.last_checkpoint(tmp_path / "out" / "checkpoints")
+    step = json.loads((done / "trainer_state.json").read_text())["global_step"]
+    losses = run(tmp_path / "out", "--batch", "4", "--steps", str(step + 2), "--log-every", "1")
+    assert len(losses) == step + 2
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
+def test_a_disk_that_is_really_full(tmp_path):
+    (tmp_path / "out").mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1500k", "none", str(tmp_path / "out")]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("no disk can be mounted here")
+    try:
+        options = ("--steps", "30", "--save-every", "2", "--test", "0")
+        assert "is full: make room" in stopped(tmp_path, options=options)
+    finally:
+        subprocess.run(["umount", str(tmp_path / "out")], check=True)
+
+
+@pytest.mark.slow
+def test_a_device_with_really_too_little_memory(tmp_path):
+    def limit(process):
+        # When everything is imported, so that the training meets the limit, not the import.
+        while not (tmp_path / "out").is_dir():
+            assert process.poll() is None
+            time.sleep(0.02)
+        lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
+        data = next(int(line.split()[1]) for line in lines if line.startswith("VmData"))
+        room = (data << 10) + (600 << 20)
+        resource.prlimit(process.pid, resource.RLIMIT_DATA, (room, room))
+
+    options = ("--batch", "512", "--micro-batch", "512", "--steps", "2", "--test", "0")
+    said = stopped(tmp_path, options=options, after=limit)
+    assert "out of memory: halve the examples per device" in said
+
+
+@pytest.mark.slow
+def test_a_wrong_folder_of_data_and_a_missing_package(tmp_path):
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / "train.jsonl").write_text("not json\n")
+    said = stopped(tmp_path, environment={"COURSE_GSM8K": str(folder)}.items())
+    assert str(folder) in said
+    said = stopped(tmp_path, environment={"COURSE_GSM8K": str(tmp_path / "none")}.items())
+    assert str(tmp_path / "none") in said
+    (tmp_path / "trl").mkdir()
+    (tmp_path / "trl" / "__init__.py").write_text(
+        "raise ModuleNotFoundError(\"No module named 'trl'\", name='trl')"
+    )
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    said = stopped(tmp_path, environment={"PYTHONPATH": path}.items())
+    assert said == "gsm8k_run: a package is missing: pip install trl"
