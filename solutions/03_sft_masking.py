@@ -518,6 +518,7 @@ print(f"loss: yours {my_loss:.5f}, TRL's {their_loss:.5f}")
 # many; four in ten have a wrong result, three in ten another ending.
 
 # %% tags=["long"]
+from course_lib.experiments.seeds import spread
 from course_lib.problems import make_problems
 
 test = make_problems(60, "test", seed=21)
@@ -537,7 +538,7 @@ for name, (pairs_of, masked) in arms.items():
 table(
     ["", "right", "format"],
     [
-        [name, lab.spread(s.right for s in found), lab.spread(s.format for s in found)]
+        [name, *(spread(share, high=1) for share in zip(*found, strict=True))]
         for name, found in scores.items()
     ],
     caption=f"{STEPS} updates; mean of three seeds (its 95% t-interval), {len(test)} problems",
@@ -579,7 +580,7 @@ rows = [
 table(
     ["", "right", "format"],
     [
-        [name, lab.spread(s.right for s in found), lab.spread(s.format for s in found)]
+        [name, *(spread(share, high=1) for share in zip(*found, strict=True))]
         for name, found in rows
     ],
 )

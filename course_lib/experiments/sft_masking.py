@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 
 from course_lib.device import fitting_threads
-from course_lib.experiments.star import final_number, is_right, mean_and_half, prompt_of
+from course_lib.experiments.star import final_number, is_right, prompt_of
 from course_lib.problems import make_problems
 from course_lib.sampling import sample
 from course_lib.show import html_text, show
@@ -166,13 +166,3 @@ def few_shot(problems, shots) -> list[str]:
     """Prompts that show solved problems before each question."""
     shown = "".join(f"{p['question']}\n{p['answer']}\n\n" for p in shots)
     return [shown + prompt_of(p) for p in problems]
-
-
-def spread(values) -> str:
-    """Mean over seeds and its 95% t-interval, "0.61 (0.54 … 0.68)"; one value stays alone."""
-    values = list(values)
-    if len(values) == 1:
-        return f"{values[0]:.2f}"
-    mean, half = mean_and_half(values)
-    # A share lies between 0 and 1, whatever three seeds make of it.
-    return f"{mean:.2f} ({max(0, mean - half):.2f} … {min(1, mean + half):.2f})"

@@ -7,7 +7,6 @@ import copy
 import json
 import random
 import re
-import statistics
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +14,7 @@ import torch
 import torch.nn.functional as F
 
 from course_lib.device import one_thread
+from course_lib.experiments.seeds import mean_and_half
 from course_lib.problems import check_chain, equations
 from course_lib.sampling import sample
 
@@ -182,19 +182,6 @@ def curve(arm: dict, figure: str = "pass@1") -> tuple[list, list, list]:
         means.append(mean)
         halves.append(half)
     return rounds, means, halves
-
-
-def mean_and_half(values: list[float]) -> tuple[float, float]:
-    """Mean and half width of its 95% interval (Student's t; values are independent seeds)."""
-    n = len(values)
-    half = student_t(n - 1) * statistics.stdev(values) / n**0.5 if n > 1 else float("nan")
-    return statistics.mean(values), half
-
-
-def student_t(freedom: int) -> float:
-    """The 97.5% quantile of Student's t for 1 to 9 degrees of freedom (any table of it)."""
-    table = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
-    return table[freedom - 1]
 
 
 # ---------------------------------------------------------------------------------- larger models
