@@ -1,6 +1,6 @@
 """The course's speculative loop against plain decoding and transformers' assisted generation.
 
-    python benchmarks/speculative.py [--prompts 6] [--tokens 96] [--threads 2]
+    python benchmarks/speculative.py [--prompts 6] [--tuning 4] [--tokens 96] [--threads 2]
 
 The shipped pair, same prompts, same number of tokens, each prompt goes to every runner before the
 next one. Our k is the best of 1..8; the library's assistant gets the best of several settings, too
@@ -36,6 +36,7 @@ def reference() -> dict:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--prompts", type=int, default=6)
+    parser.add_argument("--tuning", type=int, default=4, help="other prompts, to choose settings")
     parser.add_argument("--tokens", type=int, default=96)
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
@@ -43,9 +44,9 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     solved = reference()
     target, draft, tokenizer = load_pair()
-    texts = lab.prompts(2 + args.prompts, seed=2)
+    texts = lab.prompts(args.tuning + args.prompts, seed=2)
     inputs = [tokenizer(text, return_tensors="pt").input_ids for text in texts]
-    tuning, inputs = inputs[:2], inputs[2:]
+    tuning, inputs = inputs[: args.tuning], inputs[args.tuning :]
 
     lengths = {"target": [1, *(k + 1 for k in KS)], "draft": [1]}
     seconds = lab.step_seconds({"target": target, "draft": draft}, lengths, rounds=30)
