@@ -780,24 +780,24 @@ for name in ("default", "no calculator"):
 # is forgotten.
 
 # %% tags=["long"]
-seeds = (0, 1, 2) if profile == "cpu" else (0,)
+steps, seeds = run["compare"]
 with quiet():
     runs = [
         lab.compare_methods(
-            lambda: load_base(profile)[0], tokenizer, data, run["steps"] // 2, run["batch"], seed
+            lambda: load_base(profile)[0], tokenizer, data, steps, run["batch"], seed
         )
-        for seed in seeds
+        for seed in range(seeds)
     ]
 table(
     ["", "trained parameters", "share", "s", "peak MiB", "loss, new", "loss, old"],
     [
         [method[0].name, f"{method[0].trained:,}",
          f"{method[0].trained / base.num_parameters():.2%}",
-         f"{sum(m.seconds for m in method) / len(seeds):.0f}", f"{max(m.peak for m in method):.0f}",
+         f"{sum(m.seconds for m in method) / seeds:.0f}", f"{max(m.peak for m in method):.0f}",
          spread((m.new for m in method), 3), spread((m.old for m in method), 3)]
         for method in zip(*runs, strict=True)
     ],
-    caption=f"{len(seeds)} seed{'s: mean (its 95% t-interval)' if len(seeds) > 1 else ''}",
+    caption=f"{steps} steps, {seeds} seed{'s: mean (95% t-interval)' if seeds > 1 else ''}",
 )  # fmt: skip
 
 # %% [markdown]

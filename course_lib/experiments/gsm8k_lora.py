@@ -18,11 +18,15 @@ from course_lib.show import html_text, show
 
 # A run by profile: optimizer steps of `batch` examples, test problems, tokens of an answer. Tiny
 # models bear, and need, a higher learning rate. "gpu" is the lecture's run: three epochs.
+# compare: (steps, seeds) of each method in the comparison, which on a CPU takes a while.
 RUNS = {
-    "cpu": {"steps": 120, "batch": 8, "learning_rate": 3e-3, "test": 120, "new_tokens": 100},
-    "smollm2": {"steps": 200, "batch": 4, "learning_rate": 2e-4, "test": 100, "new_tokens": 256},
-    "gpu": {"steps": 1312, "batch": 16, "learning_rate": 2e-4, "test": 1319, "new_tokens": 320},
-}
+    "cpu": {"steps": 120, "batch": 8, "learning_rate": 3e-3, "test": 120, "new_tokens": 100,
+            "compare": (60, 3)},
+    "smollm2": {"steps": 200, "batch": 4, "learning_rate": 2e-4, "test": 100, "new_tokens": 256,
+                "compare": (20, 1)},
+    "gpu": {"steps": 1312, "batch": 16, "learning_rate": 2e-4, "test": 1319, "new_tokens": 320,
+            "compare": (200, 1)},
+}  # fmt: skip
 
 # The two filters of lm-evaluation-harness for gsm8k (tasks/gsm8k/gsm8k.yaml).
 HARNESS_STRICT = re.compile(r"#### (\-?[0-9\.\,]+)")
