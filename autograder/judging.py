@@ -19,14 +19,12 @@ are shown only if they are on a list), so feedback can leak nothing and forge no
 import hashlib
 import hmac
 import importlib
-import importlib.util
 import math
 import random
 import time
 import types
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy
 import torch
@@ -89,22 +87,15 @@ def hidden(exercise: str, title: str, *, weight: float = 1, core: bool = False, 
 
 def load_hidden(notebook_id: str, source: str | None = None) -> dict[str, list[Property]]:
     """Exercise name -> its properties, from autograder/hidden/<notebook_id>.py or from `source`."""
-    name = f"autograder.hidden.{notebook_id}"
-    if source is None or source == _text_of(name):  # which the warm process has imported
-        module = importlib.import_module(name)
+    if source is None:
+        module = importlib.import_module(f"autograder.hidden.{notebook_id}")
     else:
-        module = types.ModuleType(name)
+        module = types.ModuleType(f"autograder.hidden.{notebook_id}")
         exec(compile(source, f"{notebook_id}.py", "exec"), vars(module))
     properties = {}
     for item in vars(module).get("PROPERTIES", []):
         properties.setdefault(item.exercise, []).append(item)
     return properties
-
-
-def _text_of(name: str) -> str | None:
-    """The source of a module, None if there is no such module."""
-    spec = importlib.util.find_spec(name)
-    return Path(spec.origin).read_text("utf-8") if spec else None
 
 
 # ---------------------------------------------------------------- inputs

@@ -164,8 +164,8 @@ def environment(home: str = "/tmp/home") -> dict[str, str]:
         # One thread: the machine's cores grade different students, and a fork of a process that
         # has OpenMP threads hangs at its first parallel region.
         "OMP_NUM_THREADS": os.environ.get("GRADING_THREADS", "1"),
-        # All that was imported lies in huge pages, where there are some: a fork copies 512 times
-        # fewer page table entries, which is a quarter of the time for its start and end.
+        # All that was imported lies in huge pages, where there are some: a fork then has far fewer
+        # page table entries to copy at its start and to take down at its end.
         "PYTHONMALLOC": "malloc",
         "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
         "PYTHONHASHSEED": "0",  # sets print in the same order at every regrade

@@ -11,6 +11,7 @@ way, so that a cost that grows with the class would show.
 """
 
 import argparse
+import contextlib
 import copy
 import random
 import re
@@ -143,24 +144,17 @@ def main() -> None:
         for moment in moments:
             run = Run(submitted, stormy, args.workers)
             run.watch(until=moment)
-            below = processes_below(run.driver)
-            if below:
-                victim = draw.choice(below)
-                with_victim = f"{victim.name()} below it"
-                try:
-                    victim.kill()
-                except psutil.NoSuchProcess:
-                    with_victim = "one that had just ended"
-                time.sleep(draw.random())
-            else:
-                with_victim = "nothing"
+            victim = draw.choice(processes_below(run.driver) or [None])
+            with contextlib.suppress(psutil.NoSuchProcess):  # it may just have ended
+                victim and victim.kill()
+            time.sleep(draw.random())
             below = processes_below(run.driver)
             run.process.kill()
             run.process.wait()
             _, alive = psutil.wait_procs(below, timeout=20)
             left += [p.name() for p in alive]
             written |= write_times(stormy)
-            print(f"killed at {run.graded()} graded, after {with_victim}", flush=True)
+            print(f"killed at {run.graded()} graded", flush=True)
         last = finish(Run(submitted, stormy, args.workers))
         now = write_times(stormy)
         twice = sum(now[path] != when for path, when in written.items())
@@ -172,7 +166,7 @@ def main() -> None:
         size = len((folder / "calm/grades.csv").read_text().splitlines()) - 1
 
         def at(share):
-            """Seconds a submission, bytes and files of the driver around a share of the run."""
+            """Memory and open files of the driver around a share of the run."""
             place = share * args.submissions
             near = [s for s in calm.samples if abs(s[0] - place) <= 0.1 * args.submissions]
             return {

@@ -775,9 +775,9 @@ for name in ("default", "no calculator"):
 # ## LoRA beside the others
 #
 # The same rows and the same number of steps for all: every weight, LoRA as above, and prompt tuning
-# (eight vectors before the text, notebook 02). Three seeds for the small model, one for a larger. *New* is the loss on held-out answers, which the
-# training is about. *Old* is the loss on held-out questions, which no step judges: what rises there
-# is forgotten.
+# (eight vectors before the text, notebook 02). Three seeds for the small model, one for a larger.
+# *New* is the loss on held-out answers, which the training is about. *Old* is the loss on held-out
+# questions, which no step judges: what rises there is forgotten.
 
 # %% tags=["long"]
 steps, seeds = run["compare"]

@@ -17,12 +17,13 @@ def student_t(freedom: int) -> float:
 
 
 def spread(values, digits: int = 2, low: float = 0.0, high: float = float("inf")) -> str:
-    """Mean over seeds and its 95% t-interval, "0.61 (0.54 … 0.68)"; one value stays alone.
+    """Mean over seeds and its 95% t-interval, "0.61 (0.54 … 0.68)"; a value stays alone if it
+    is the only one, or if all are the same and no interval can be had from them.
 
     The interval is cut at `low` and `high`, beyond which the figure cannot be."""
     values = list(values)
     mean, half = mean_and_half(values)
-    if len(values) == 1:
+    if len(set(values)) == 1:
         return f"{mean:.{digits}f}"
     begin, end = max(low, mean - half), min(high, mean + half)
     return f"{mean:.{digits}f} ({begin:.{digits}f} … {end:.{digits}f})"

@@ -6,8 +6,10 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import jobs
+import psutil
 import pytest
 import tiny
 from nbformat.v4 import new_output
@@ -371,6 +373,50 @@ if __name__ == "__main__":
         sources={{tiny.ID: tiny.source()}}, hidden={{tiny.ID: tiny.HIDDEN}})
     print(interrupted, len(results), time.monotonic() - stop.at < 10)
 """
+
+
+KILLED = """
+import sys
+sys.path.insert(0, {here!r})
+if __name__ == "__main__":
+    import tiny
+    from pathlib import Path
+    from autograder import grade
+    from autograder.sandbox import Limits
+    root = Path({root!r})
+    grade.grade(
+        root / "submitted", root / "out", say=str, workers=1, limits=Limits(cell_seconds=60),
+        sources={{tiny.ID: tiny.source()}}, hidden={{tiny.ID: tiny.HIDDEN}})
+"""
+
+
+def test_a_killed_driver_takes_all_that_it_started_with_it(tmp_path):
+    word = f"{900 + os.getpid()}.0125"
+    cell = f"# exercise: double\nimport subprocess\nsubprocess.run(['sleep', '{word}'])"
+    tiny.submit(tmp_path / "submitted", ada=tiny.answer(double=cell))
+    script = tmp_path / "script.py"
+    script.write_text(KILLED.format(here=os.path.dirname(__file__), root=str(tmp_path)))
+    with subprocess.Popen([sys.executable, str(script)], start_new_session=True) as driver:
+        below = []
+        try:
+            until = time.monotonic() + 120
+            while not any(word in names for _, names in below):
+                assert driver.poll() is None and time.monotonic() < until
+                time.sleep(0.2)
+                below = [(p, arguments(p)) for p in psutil.Process(driver.pid).children(True)]
+        finally:
+            driver.kill()
+    # Its worker waits for that sleep for a minute, and would not look whether anyone still cares.
+    psutil.wait_procs([p for p, _ in below], timeout=10)
+    assert [names for p, names in below if p.is_running()] == []
+
+
+def arguments(process):
+    """The command line of a process; empty if it has ended."""
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
 
 
 def test_ctrl_c_stops_in_seconds_and_keeps_what_is_done(tmp_path):
