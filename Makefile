@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo lab test test-all bench screenshots build docs new-exercise lint setup sandbox browser clean
+.PHONY: demo lab test test-all bench screenshots build docs new-exercise lint setup sandbox browser network clean
 
 demo: setup sandbox            ## build the notebooks, write a class, grade it, report
 	$(BIN)/python -m autograder demo
@@ -22,7 +22,7 @@ test: setup sandbox browser    ## everything but the long proofs
 	$(BIN)/python -m autograder selftest
 	$(BIN)/python -m pytest -m "not slow"
 
-test-all: setup sandbox browser ## the long proofs too
+test-all: setup sandbox browser network ## the long proofs too
 	$(BIN)/python -m autograder selftest
 	$(BIN)/python -m pytest
 
@@ -52,7 +52,7 @@ $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed (this is %s): make PYTHON=python3.11 ..." % sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt setuptools wheel
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[lab,data,sft,grade,test]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[lab,data,sft,grade,cluster,test]'
 	touch $(READY)
 
 # bubblewrap is the sandbox of the student processes (Linux only).
@@ -64,6 +64,14 @@ sandbox:
 browser:
 	@command -v chromium >/dev/null || $(MAKE) --no-print-directory apt PACKAGE=chromium \
 	  WHY="the browser tests (they are skipped without it)"
+
+# The cluster's tests put scheduler and workers into network namespaces and make certificates;
+# they are skipped, and say so, where these commands are missing.
+network:
+	@command -v ip >/dev/null || $(MAKE) --no-print-directory apt PACKAGE=iproute2 \
+	  WHY="the tests of grading on a cluster (they are skipped without it)"
+	@command -v openssl >/dev/null || $(MAKE) --no-print-directory apt PACKAGE=openssl \
+	  WHY="the tests of grading on a cluster (they are skipped without it)"
 
 # Install one Debian package where we may; otherwise say what to do and go on: what needs it says so too.
 .PHONY: apt

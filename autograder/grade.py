@@ -35,7 +35,7 @@ from pathlib import Path
 from autograder import record
 from autograder.collect import GradeError, find_submissions, read_attachments
 from autograder.record import one_line
-from autograder.workers import LocalWorkers, cluster
+from autograder.workers import LocalWorkers
 
 PROGRESS_SECONDS = 15
 REPAIR_LINES = 3  # of one submission on the screen; its feedback page has them all
@@ -357,20 +357,21 @@ PACKAGES = (
 
 
 @cache
-def environment() -> str:
-    """A digest of what grades: the code of course and grader, Python, the packages' versions.
+def ingredients() -> dict[str, str]:
+    """What grades, name -> version: Python, the packages, the code of course and grader.
 
     Hidden tests are not in it (a job has its own), nor are mutants."""
     from importlib.metadata import PackageNotFoundError, version
 
     import course_lib
 
-    digest = hashlib.sha256(sys.version.encode())
+    found = {"Python": one_line(sys.version)}
     for name in PACKAGES:
         try:
-            digest.update(f"{name} {version(name)}\n".encode())
+            found[name] = version(name)
         except PackageNotFoundError:
-            digest.update(f"{name} -\n".encode())
+            found[name] = "none"
+    digest = hashlib.sha256()
     for root, pattern in (
         (Path(course_lib.__file__).parent, "**/*"),
         (Path(__file__).parent, "*.py"),
@@ -379,7 +380,13 @@ def environment() -> str:
             if path.is_file() and "__pycache__" not in path.parts:
                 digest.update(f"{root.name}/{path.relative_to(root).as_posix()}\n".encode())
                 digest.update(hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()
+    return {**found, "the course's code": digest.hexdigest()[:16]}
+
+
+@cache
+def environment() -> str:
+    """A digest of what grades."""
+    return hashlib.sha256(json.dumps(ingredients()).encode()).hexdigest()
 
 
 def result_key(submission, job, source) -> str:
@@ -462,7 +469,7 @@ def grade(
     sources = {name: sources[name] if sources else course_source(name, out) for name in scope}
     if hidden is None:
         hidden = {name: hidden_tests(name, source) for name, source in sources.items()}
-    say(describe(sandbox))
+    say("Sandbox: of the workers" if scheduler else describe(sandbox))
     with _only_one(out):
         return _grade_all(
             submitted, out, submissions, remarks, sources, hidden, limits, sandbox,
@@ -548,7 +555,7 @@ def _grade_all(
 
         try:
             to_run = sum(1 for s in submissions if s.path)
-            _run(new(), keep, sources, limits, workers, scheduler, to_run, sandbox)
+            _run(new(), keep, sources, limits, workers, scheduler, to_run, sandbox, bar.write)
         except KeyboardInterrupt:
             interrupted = True
     everything = record.read_results(out)
@@ -603,27 +610,31 @@ def _room_to_write(out):
         ) from None
 
 
-def _run(jobs, keep, sources, limits, workers, scheduler, to_run, sandbox):
+def _run(jobs, keep, sources, limits, workers, scheduler, to_run, sandbox, tell):
     """Feed the executor, a little ahead of what it can do at once, and keep every result."""
+    # One judged and one display run, and the import of torch by four processes at once.
+    seconds = 2 * limits.notebook_seconds + 300
     if scheduler:
-        executor, workers = cluster(scheduler)
-    else:
-        workers = max(1, min(workers or os.cpu_count() or 1, to_run))
-        # One judged and one display run, and the import of torch by four processes at once.
-        executor = LocalWorkers(workers, 2 * limits.notebook_seconds + 300)
-    running = {}  # future -> (submission, job, key, attempt)
+        from autograder.cluster import Cluster
 
-    def collect(timeout=None):
-        done, _ = concurrent.futures.wait(
-            running, timeout, return_when=concurrent.futures.FIRST_COMPLETED
-        )
+        executor = Cluster(scheduler, seconds, sandbox, tell)
+    else:
+        executor = LocalWorkers(max(1, min(workers or os.cpu_count() or 1, to_run)), seconds)
+    running = {}  # future -> (submission, job, key)
+    failed = []  # the same, tried again at the end, each alone: what killed a worker kills no other
+
+    def start(submission, job, key):
+        running[executor.submit(grade_submission, job)] = (submission, job, key)
+
+    def collect(last_try=False):
+        done, _ = concurrent.futures.wait(running, return_when=concurrent.futures.FIRST_COMPLETED)
         for future in done:
-            submission, job, key, attempt = running.pop(future)
+            submission, job, key = running.pop(future)
             try:
                 result = json.loads(future.result())
             except Exception as error:  # the worker's, the cluster's or a fault of ours
-                if attempt == 1:
-                    running[executor.submit(grade_submission, job)] = (submission, job, key, 2)
+                if not last_try:
+                    failed.append((submission, job, key))
                     continue
                 key = None  # not a result: the next run tries again
                 message = f"could not be graded: {error}"
@@ -635,11 +646,14 @@ def _run(jobs, keep, sources, limits, workers, scheduler, to_run, sandbox):
             if isinstance(job, list):
                 keep(submission, _result(job), key)
                 continue
-            while len(running) >= 2 * workers:
+            while len(running) >= 2 * executor.workers:
                 collect()
-            running[executor.submit(grade_submission, job)] = (submission, job, key, 1)
+            start(submission, job, key)
         while running:
             collect()
+        for again in failed:
+            start(*again)
+            collect(last_try=True)
     except BaseException:
         executor.shutdown(wait=False, cancel_futures=True)
         raise

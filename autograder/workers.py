@@ -1,4 +1,4 @@
-"""Where submissions are graded: processes of this machine, or a Dask cluster."""
+"""Where submissions are graded: worker processes of this machine. cluster.py has the others."""
 
 import concurrent.futures
 import importlib
@@ -11,7 +11,6 @@ import threading
 from contextlib import suppress
 
 from autograder import confine
-from autograder.collect import GradeError
 from autograder.record import one_line
 
 
@@ -27,7 +26,7 @@ class LocalWorkers(concurrent.futures.Executor):
     """
 
     def __init__(self, workers, seconds):
-        self.seconds = seconds  # for one job
+        self.workers, self.seconds = workers, seconds  # seconds for one job
         self.jobs = queue.SimpleQueue()
         self.processes = set()
         self.closed = False
@@ -110,31 +109,15 @@ def _work(line):
         while True:
             module, name = line.recv()
             job = line.recv_bytes()
-            try:
-                data, mark = getattr(importlib.import_module(module), name)(job), b"+"
-            except Exception as error:
-                data, mark = one_line(f"{type(error).__name__}: {error}").encode(), b"-"
-            line.send_bytes(mark)
-            line.send_bytes(data)
+            for part in call(module, name, job):
+                line.send_bytes(part)
     except (EOFError, OSError):
         pass
 
 
-def cluster(address):
-    """(executor, number of workers) of a running Dask scheduler; GradeError in one line."""
+def call(module, name, job):
+    """(b"+", what the function returns for `job`), or (b"-", its error in one line)."""
     try:
-        from distributed import Client
-    except ImportError:
-        raise GradeError(
-            "--scheduler needs Dask: pip install 'dask[distributed]' here and on the workers"
-        ) from None
-    try:
-        client = Client(address, timeout="10s")
-        threads = sum(client.nthreads().values())
-    except (OSError, ValueError, TimeoutError) as error:
-        raise GradeError(f"no Dask scheduler at {address}: {one_line(error)}") from None
-    if not threads:
-        raise GradeError(
-            f"the scheduler at {address} has no workers: start `dask worker {address}`"
-        )
-    return client.get_executor(pure=False, retries=0), threads
+        return b"+", getattr(importlib.import_module(module), name)(job)
+    except Exception as error:
+        return b"-", one_line(f"{type(error).__name__}: {error}").encode()
