@@ -6,11 +6,13 @@ your answers are run as the grader runs them (set-up cells and exercise cells, n
 the visible checks are asked. Your own file is not changed.
 """
 
+import contextlib
 import json
 import re
 import sys
 import zipfile
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 
 from course_lib import trial
@@ -25,7 +27,6 @@ from course_lib.answers import (
 from course_lib.exercises import attachments, load_exercises, notebook_ids
 
 HOME = Path(__file__).resolve().parent.parent
-SHARE = Path(sys.prefix, "share", "finetuning-course", "lectures")  # where a wheel puts them
 LARGEST_OUTPUT = 1_000_000  # bytes of one cell's outputs that are kept
 LARGEST_FILE = 200_000_000  # bytes: a download that is no notebook
 
@@ -134,10 +135,13 @@ def main(options) -> int:
 
 def handed_out(notebook_id: str) -> dict:
     """The notebook as students got it: from the clone, or from the installed package."""
-    places = (
-        HOME / "lectures" / notebook_id / f"{notebook_id}.ipynb",
-        SHARE / f"{notebook_id}.ipynb",
-    )
+    name = f"{notebook_id}.ipynb"
+    places = [HOME / "lectures" / notebook_id / name]
+    # pip knows where it put a wheel's data: not always below sys.prefix (Debian's and Colab's
+    # Python keep it in /usr/local).
+    with contextlib.suppress(PackageNotFoundError):
+        installed = files("finetuning-course") or ()
+        places += [Path(file.locate()) for file in installed if file.name == name]
     for place in places:
         if place.is_file():
             return json.loads(place.read_text(encoding="utf-8"))

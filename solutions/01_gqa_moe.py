@@ -40,11 +40,8 @@ import torch.nn.functional as F
 
 from course_lib import ModelConfig, SwiGLU, check, hint
 from course_lib.configs import REAL_CONFIGS
-from course_lib.device import pick_device, report
+from course_lib.device import pick_device
 from course_lib.pictures import LINES, figure, table
-
-# %%
-print(report())
 
 # %% [markdown]
 # # Part A. Attention with fewer keys and values
@@ -504,6 +501,9 @@ print(f"softmax, top-2, no division: rows sum to {kept.min():.2f} … {kept.max(
 #
 # $$y = \sum_{e \in S} w_e \, \text{FFN}_e(x).$$
 #
+# By hand: the token of the last exercise chose experts 3 and 1, so
+# $y = \tfrac23 \text{FFN}_3(x) + \tfrac13 \text{FFN}_1(x)$, and experts 0 and 2 do nothing.
+#
 # The choice of $S$ is a hard decision and has no gradient. The weights $w_e$ do, and through them
 # the router learns.
 #
@@ -570,6 +570,11 @@ hidden("SparseMoE")
 #
 # **Active** means: used for one token. Everything counts, but of the $E$ experts only $k$.
 # $HD$ need not be $d$.
+#
+# By hand: $d = 4$, one layer, 2 heads and 1 kv head of size 2, $d_{ff} = 8$, $V = 10$, untied.
+# Attention $16 + 16 + 8 + 8 = 48$, norms 8, an expert 96, embedding and output 80, final norm 4:
+# dense, that is 236. With 4 experts of which 2 run, the router adds 16: $236 + 16 + 3 \cdot 96 =
+# 540$ in total, $236 + 16 + 96 = 348$ active.
 
 
 # %% exercise="moe_param_counts"

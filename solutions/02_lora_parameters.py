@@ -40,11 +40,7 @@ import torch.nn.functional as F
 
 from course_lib import check, hint, lora_rank_explorer
 from course_lib.configs import REAL_CONFIGS, linear_shapes
-from course_lib.device import report
 from course_lib.pictures import LINES, figure, table
-
-# %%
-print(report())
 
 # %% [markdown]
 # ## Two stages
@@ -376,6 +372,8 @@ table(
 #
 # If both factors are zero, both gradients are zero, for ever. So **one** factor starts at zero:
 # $B$, by custom. $A$ starts at random.
+#
+# By hand: the numbers of Part A, where $x = (1, 2, 1)$ gave $Wx = (3, 1)$ and $y = (1, -3)$.
 
 
 # %% exercise="LoRALinear"
@@ -562,6 +560,10 @@ table(["weights", "size of the change", "output: relative difference", "unmoved"
 # layers.0.self_attn.k_proj   nn.Linear          layers.0.self_attn.k_proj        untouched, frozen
 # ```
 #
+# **Mathematics.** Before, all parameters $\theta$ were trained. Afterwards $\theta$ is fixed and
+# only $\varphi = \{A_m, B_m\}$ is, for the matching modules $m$. Their number is your
+# `lora_param_count`.
+#
 # To replace a module you need its parent: the parent of `layers.0.self_attn.q_proj` is
 # `layers.0.self_attn`, and a name without a dot has the model itself as its parent.
 # Names match as in exercise 1.
@@ -636,6 +638,10 @@ print(f"your formula: {lora_param_count(shapes, 4, ['q_proj', 'v_proj']):,}")
 # silent. Saving **aliases**: the dict holds the model's own tensors, and the next training step
 # changes what you saved. Loading **loosely**: a missing tensor is ignored, and the model answers
 # with half an adapter.
+#
+# **Mathematics.** The model is $f(x;\, \theta, \varphi)$ with a fixed base $\theta$. All that
+# training changed is $\varphi$, so $\varphi$ alone is saved, and $\varphi_1$ and $\varphi_2$ on the
+# same $\theta$ are two models.
 #
 # **What is asked.** `adapter_state_dict` returns every parameter whose own name (the last part of
 # the full one) starts with `lora_`, under its full name. `load_adapter` is strict: the names must
@@ -821,10 +827,10 @@ for name, model_config in REAL_CONFIGS.items():
     if model_config.n_experts == 1:
         n_params = meta_model(model_config).num_parameters()
         width = model_config.hidden_size
-        rows.append([name, f"{n_params / 1e9:.2f}B", width, f"{100 * width / n_params:.4%}"])
+        rows.append([name, f"{n_params / 1e9:.2f}B", width, f"{100 * width / n_params:.5%}"])
 n_params, width = base.num_parameters(), base.config.hidden_size
 rows.append(
-    ["the course's model", f"{n_params / 1e9:.5f}B", width, f"{100 * width / n_params:.4%}"]
+    ["the course's model", f"{n_params / 1e9:.5f}B", width, f"{100 * width / n_params:.5%}"]
 )
 table(["model", "parameters", "width", "share of 100 prompt tokens"], rows)
 
@@ -941,7 +947,7 @@ for style, (name, runs) in zip(styles, results.items(), strict=False):
     axis.plot(old, new, linestyle="", color=style["color"], marker=style["marker"], label=name)
 axis.set(xlabel="old notation, accuracy", ylabel="new notation, accuracy")
 axis.set(xlim=(0, 1), ylim=(-0.03, 1))
-axis.legend(loc="center left", frameon=False)
+_ = axis.legend(loc="center left", frameon=False)
 
 # %% [markdown]
 # **What we saw**, on two CPU cores (yours may differ a little; the tables above are your own run):
@@ -954,8 +960,9 @@ axis.legend(loc="center left", frameon=False)
 # - *Forgetting.* All three got worse at the old notation, from 0.78 to about 0.7. On word problems
 #   the loss rose by about 0.11 with full fine-tuning and by 0.05 with LoRA. So LoRA forgets too,
 #   and here in one of two measures less.
-# - *Cost.* Gradients and Adam shrink with the trained share, 11-fold. The time for a step hardly
-#   changes: forward and backward still go through the whole model.
+# - *Cost.* Gradients and Adam shrink with the trained share, 11-fold. The time for a step does not
+#   shrink: forward and backward still go through the whole model, and in a model this small the
+#   two extra products of each layer cost more than is saved.
 #
 # What this does **not** show: one tiny model, one easy task, three seeds. Rank 8 is 9% of this
 # model, where r = 16 is 0.3% of a real one.
@@ -1038,7 +1045,16 @@ for axis, kind in zip(axes, ("v_proj", "down_proj"), strict=True):
     axis.legend(frameon=False, loc="lower right")
 
 # %% [markdown]
-# SPECTRA
+# **What we saw** (read each number beside its control): 90% of a change sits in 5 to 35 directions,
+# where a random matrix of the same shape needs 43 to 94. So the change is far from random, and the
+# hypothesis holds in this sense: few directions hold most of it.
+#
+# But "few" is no fixed number. The matrices of the feed-forward network need about twice as many
+# directions as those of attention, and rank 8 could hold 90% of a few of the 28 matrices only. Yet
+# LoRA with $r = 8$ has learned the task as well as full fine-tuning (Part E). What a change *holds*
+# is not what the task *needs*.
+#
+# One small model, one task, one seed: this shows how to measure it, not what a 7B model does.
 
 # %% [markdown]
 # # Yours against peft

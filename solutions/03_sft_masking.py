@@ -34,11 +34,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 from course_lib import check, hint
-from course_lib.device import report
 from course_lib.pictures import LINES, figure, table
-
-# %%
-print(report())
 
 # %% [markdown]
 # # Part A. From a conversation to numbers
@@ -105,6 +101,10 @@ hidden("format_chat")
 # | ids | the ids | the ids | its id |
 # | labels | -100 … | the ids | its id |
 #
+# **Mathematics.** With $n$ prompt tokens the label of position $t$, counted from 0, is
+#
+# $$y_t = \begin{cases} -100 & t < n \\ x_t & t \ge n . \end{cases}$$
+#
 # The eos is part of what is learned: it is how the model learns to stop. One of them, no more. A
 # text that had to be cut has *not* ended, so first append, then cut. And an example in which
 # nothing is left to learn is `None`; in a batch it would only cost time.
@@ -149,6 +149,13 @@ hidden("build_example")
 # The trap: many models have no padding token, and people set it to the eos. Who then finds the
 # padding by *looking for the id* also hides the real end of each text from the model. It never
 # learns to stop. Lengths cannot lie: take the mask from them.
+#
+# **Mathematics.** For row $b$ of length $n_b$, padded on the right: $m_{bt} = 1$ if $t < n_b$,
+# else 0.
+#
+# By hand: rows of 2 and 4 tokens, eos 9, `pad_id` 9. The row `[5, 9]` with labels `[-100, 9]`
+# becomes ids `[5, 9, 9, 9]`, labels `[-100, 9, -100, -100]`, mask `[1, 1, 0, 0]`. Two of the
+# three nines are padding, and only the mask knows which.
 
 
 # %% exercise="collate"
@@ -189,6 +196,10 @@ hidden("collate")
 # **Mathematics.** With $S$ the set of positions that have a label, over all rows together:
 #
 # $$\mathcal{L} = -\frac{1}{|S|} \sum_{t \in S} \log p_\theta(x_t \mid x_{<t}) .$$
+#
+# By hand: labels `[-100, 7, 4]`. At position 0 the model gives token 7 the probability 1/2, at
+# position 1 it gives token 4 the probability 1/4. $\mathcal{L} = (\ln 2 + \ln 4) / 2 = 1.04$. What
+# it says at position 2 is not asked.
 #
 # If $S$ is empty this is 0/0. One `nan` and the weights are gone, so it must be 0, and a 0 that
 # `backward` accepts.
@@ -357,6 +368,12 @@ hidden("train_step")
 # Build it from pieces, and you know of each piece whether it is learned. Whoever builds the text
 # first and then looks for markers in it can be fooled: a user may *write* `<|assistant|>` in a
 # question. That is a text, and must stay one; otherwise users put words into the model's mouth.
+#
+# By hand, the conversation from the beginning, piece by piece; learned is what is marked:
+#
+# | `<\|user\|>` | `↵` | `2 + 3?` | `↵` | `<\|assistant\|>` | `↵` | `5` | `<\|endoftext\|>` |
+# |---|---|---|---|---|---|---|---|
+# | -100 | -100 | -100 | -100 | -100 | -100 | **learned** | **learned** |
 
 
 # %% exercise="mask_conversation"
@@ -407,6 +424,10 @@ hidden("mask_conversation")
 # The loss *sits* on the response. Its gradient flows back through attention into **every position
 # that the response has looked at**. Measure it: the derivative of the loss with respect to the
 # vector at each position, and its length.
+#
+# **Mathematics.** With $e_t$ the embedding that enters the model at position $t$:
+#
+# $$g_t = \left\| \frac{\partial \mathcal{L}}{\partial e_t} \right\| .$$
 
 
 # %% exercise="prompt_gradient_norms"

@@ -40,11 +40,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 from course_lib import check, hint
-from course_lib.device import report
 from course_lib.pictures import LINES, figure, table
-
-# %%
-print(report())
 
 # %% [markdown]
 # # Part A. The data, and what counts as right
@@ -219,6 +215,9 @@ table(
 #
 # Compare numbers, as `Decimal`: `0.1 + 0.2 == 0.3` holds there. A text without an answer is never
 # correct, whatever the gold answer is.
+#
+# By hand: `"#### 18.00"` against 18 is correct, `"#### 1,080"` against `"1080"` too. `"18 dollars"`
+# against 18 is correct in the flexible mode and not in the strict one. `"I do not know."` never is.
 
 
 # %% exercise="is_correct"
@@ -297,6 +296,12 @@ hidden("wilson_interval")
 #
 # Four shares, each of **all** examples: `strict` and `flexible` accuracy, `no_answer` (no number at
 # all), and `stop_rate` (the model ended its text itself; the others were cut off).
+#
+# **Mathematics.** With $n$ examples, of which $c$ have the property: $c / n$. Not $c$ divided by
+# those that gave an answer.
+#
+# By hand, three examples with gold 6: `#### 6` (stopped), `it is 6` (stopped), `hm` (cut off).
+# `strict` is 1/3, `flexible` 2/3, `no_answer` 1/3, `stop_rate` 2/3.
 
 
 # %% exercise="evaluate"
@@ -430,6 +435,9 @@ table(["completion_only_loss=True on", "tokens", "masked in the loss"], rows)
 # rate 2e-4, loss on the completion (with its end-of-text token) only, only the adapter saved. The
 # rows may come as GSM8K rows or already as prompt and completion. Whatever the caller passes as
 # `overrides` wins.
+#
+# **Mathematics.** $W' = W + \frac{32}{16} BA$ (notebook 02), and the mean of
+# $-\log p(x_t \mid x_{<t})$ over the tokens of the completions (notebook 03).
 #
 # `bf16=True` is TRL's default. It mixes 16-bit arithmetic into a 32-bit model; ask for it only if
 # the model is in bfloat16.

@@ -33,12 +33,8 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 from course_lib import check, hint
-from course_lib.device import report
 from course_lib.pictures import LINES, figure, table
 from course_lib.problems import check_chain, equations, make_problems
-
-# %%
-print(report())
 
 # %% [markdown]
 # # Part A. What imitation can do
@@ -159,7 +155,12 @@ table(["k", "pass@k of the base"], rows, caption=f"{len(test)} held-out problems
 # another). So there are $n$ calls, each with a seed of its own that depends on `seed` only, and the
 # result is turned: for each prompt the list of its $n$ texts.
 #
-# The temperature must be positive: at 0 all samples are the same.
+# **Mathematics.** At temperature $T$ each token is drawn from $\operatorname{softmax}(\ell / T)$,
+# with $\ell$ the model's logits. $T < 1$ sharpens, $T > 1$ flattens; $T = 0$ is refused, because all
+# samples would be the same.
+#
+# By hand: prompts `a`, `b` and $n = 3$. The calls give `[a1, b1]`, `[a2, b2]`, `[a3, b3]`; the result
+# is `[[a1, a2, a3], [b1, b2, b3]]`.
 
 
 # %% exercise="sample_solutions"
@@ -268,6 +269,9 @@ for i, text in false[:1]:
 # sampled. STaR shows it the answer and asks for a solution that leads there. What comes out right
 # is trained on **as if the answer had not been shown**.
 #
+# **Mathematics.** Drawn from $M(y \mid x, a)$, with the answer $a$ in view; trained on as a sample of
+# $M(y \mid x)$.
+#
 # So two prompts play a part: `hint(problem)` goes to the model; the plain question and a newline
 # goes into the training pair. And a model that was shown the answer can still write something else:
 # the text must pass `is_correct` all the same.
@@ -307,6 +311,8 @@ hidden("rationalize")
 #
 # Why from the base, although the current model is better? Each round then trains on better texts
 # only, once, instead of piling round upon round on the first, worst ones.
+#
+# **Mathematics.** With the base $M_0$, in round $t$:
 #
 # $$M_{t+1} = \operatorname{finetune}(M_0, \{(x, y) : y \sim M_t(x),\ y \text{ is right}\})$$
 #
@@ -516,8 +522,12 @@ table(
 # single sample. It needs no verifier at all (Wang et al. 2023 call it *self-consistency*), and it
 # is the honest baseline for every method that spends samples.
 #
+# **Mathematics.** $\hat a = \arg\max_a \, \#\{i : a_i = a\}$.
+#
 # `None` stands for "no answer found" and has no vote. Answers are compared with `==`: 5, 5.0 and
 # `Decimal("5.00")` are one. Of equals the one that was seen first wins. Nobody votes: `None`.
+#
+# By hand: `[7, None, 5, 5.0, 7, None]` gives 7: two votes each, and 7 was seen first.
 
 
 # %% exercise="majority_vote"

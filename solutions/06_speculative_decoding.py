@@ -37,11 +37,7 @@ import torch.nn.functional as F
 from transformers import DynamicCache
 
 from course_lib import check, hint
-from course_lib.device import report
 from course_lib.pictures import LINES, figure, table
-
-# %%
-print(report())
 
 # %% [markdown]
 # # Part A. Why there is anything to gain
@@ -336,7 +332,7 @@ hidden("verify_draft")
 # 3. `verify_draft` decides; the tokens are appended; what comes after eos is cut off;
 # 4. both caches go back to what is really in the text.
 #
-# **Temperature** divides the logits of *both* models: $p = \operatorname{softmax}(\ell / t)$, $q$
+# **Mathematics.** The temperature divides the logits of *both* models: $p = \operatorname{softmax}(\ell / t)$, $q$
 # alike. If it were applied to the target only, the text would still be right, but the draft would
 # guess for another distribution and be rejected more often. At $t = 0$ both are one-hot at their
 # argmax, so a guess is accepted iff the target would have taken the same token, and the text is

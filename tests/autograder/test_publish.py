@@ -1,7 +1,10 @@
 import io
 import json
+import os
 import re
+import shutil
 import subprocess
+import sys
 import tomllib
 import zipfile
 
@@ -168,7 +171,28 @@ def test_the_wheel_alone_checks_a_notebook(tmp_path):
     names = zipfile.ZipFile(wheel).namelist()
     assert not [name for name in names if name.startswith("autograder")]
     held = {name.rsplit("/", 1)[-1] for name in names if name.endswith(".ipynb")}
-    assert held == {p.name for p in (tmp_path / "bundle").glob("lectures/*/*.ipynb")} != set()
+    notebooks = sorted((tmp_path / "bundle").glob("lectures/*/*.ipynb"))
+    assert held == {p.name for p in notebooks} != set()
+    # Installed where Debian's and Colab's Python install: not below sys.prefix.
+    place = tmp_path / "local"
+    install = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--prefix", place, wheel]
+    subprocess.run([*install, "--disable-pip-version-check"], check=True, capture_output=True)
+    (packages,) = place.glob("lib/python*/site-packages")
+    alone = tmp_path / notebooks[0].name
+    shutil.copy(notebooks[0], alone)
+    command = [
+        sys.executable,
+        "-c",
+        "import sys; from course_lib.cli import main; sys.exit(main())",
+    ]
+    done = subprocess.run(
+        [*command, "submit", alone],
+        env=os.environ | {"PYTHONPATH": str(packages)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert "Hand in this one file" in done.stdout, done.stderr
 
 
 @pytest.mark.slow
