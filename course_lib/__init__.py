@@ -30,6 +30,10 @@ _HOME = {
     "lora_rank_explorer": "widgets",
     "kv_cache_explorer": "widgets",
     "moe_routing_explorer": "widgets",
+    "mask_explorer": "widgets.mask",
+    "star_explorer": "widgets.star",
+    "speculative_explorer": "widgets.speculative",
+    "method_chooser": "widgets.speculative",
 }
 
 __all__ = sorted(_HOME)

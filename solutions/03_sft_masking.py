@@ -269,6 +269,15 @@ ids, labels = lab.template_labels(tokenizer, longer)
 lab.show_mask(tokenizer, ids, labels)
 
 # %% [markdown]
+# Other templates, other policies, a text that is cut: change one thing at a time. Which position is
+# the first that counts in the loss? What is lost first when the text is cut?
+
+# %%
+from course_lib import mask_explorer
+
+mask_explorer()
+
+# %% [markdown]
 # ## One gradient step, as in the lecture
 #
 # The lecture walks through one step on this example. Here it is, with numbers: the probability of

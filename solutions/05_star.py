@@ -477,7 +477,15 @@ for title, (one, r1), (other, r2) in [
 table(["difference of pass@1, paired by seed", "seeds", "mean", "95% interval"], rows)
 
 # %% [markdown]
-# Read the table with its intervals:
+# Every arm and measure of the recorded runs, seed by seed. What would two seeds have shown?
+
+# %%
+from course_lib import star_explorer
+
+star_explorer()
+
+# %% [markdown]
+# Read the table of differences with its intervals:
 #
 # - **It beats the control clearly.** The model's own right answers teach it something that more
 #   passes over the demonstrations do not: those only overfit, their curve falls.

@@ -1,21 +1,16 @@
 """The explorers: pictures that answer to a slider at once, without asking the kernel.
 
-An explorer is an anywidget. Python sends the sizes of a few models, JavaScript computes and draws
-from them (`common.js` and one file for each explorer), so a key press is a new picture within a
-frame. Where no widget can show (GitHub, an exported page, a notebook that is not trusted) a
-picture of its starting state stands in.
+Here are those over the sizes of real models; the others have a module each.
 """
 
 from dataclasses import asdict
-from pathlib import Path
 
-import anywidget
 import traitlets
 
 from course_lib.configs import REAL_CONFIGS, ModelConfig, linear_shapes
 from course_lib.widgets import still
+from course_lib.widgets.explorer import Explorer
 
-FOLDER = Path(__file__).parent
 DENSE = ("Llama-2-7B", "Llama-3-8B", "Qwen2.5-7B", "Qwen2.5-Math-1.5B")
 
 
@@ -27,7 +22,7 @@ def lora_rank_explorer(own: ModelConfig | None = None, model: str = "Llama-2-7B"
     """
     if rank not in range(1, 257):
         raise ValueError(f"rank must be a whole number from 1 to 256, not {rank!r}")
-    return _Explorer("lora_rank", still.lora_rank, _models(DENSE, own), _start(own, model), rank)
+    return _OfModels("lora_rank", _models(DENSE, own), _start(own, model), rank)
 
 
 def kv_cache_explorer(own: ModelConfig | None = None, model: str = "Llama-3-8B"):
@@ -35,7 +30,7 @@ def kv_cache_explorer(own: ModelConfig | None = None, model: str = "Llama-3-8B")
 
     own: the sizes of a model of yours, shown as "own" and first. model: where it starts.
     """
-    return _Explorer("kv_cache", still.kv_cache, _models(REAL_CONFIGS, own), _start(own, model))
+    return _OfModels("kv_cache", _models(REAL_CONFIGS, own), _start(own, model))
 
 
 def moe_routing_explorer(model: str = "Mixtral-8x7B"):
@@ -44,39 +39,23 @@ def moe_routing_explorer(model: str = "Mixtral-8x7B"):
     model: whose sizes are shown; ValueError for one without experts.
     """
     sizes = _models([n for n, c in REAL_CONFIGS.items() if c.n_experts > 1], None)
-    return _Explorer("moe_routing", still.moe_routing, sizes, model)
+    return _OfModels("moe_routing", sizes, model)
 
 
-class _Explorer(anywidget.AnyWidget):
+class _OfModels(Explorer):
     models = traitlets.Dict().tag(sync=True)  # name -> sizes, see _sizes
     # What is chosen; written back when a control is released, so a cell can read it.
     model = traitlets.Unicode().tag(sync=True)
     rank = traitlets.Int(16).tag(sync=True)
 
-    # ipywidgets 7 shows itself through this and would never ask for the mime bundle below.
-    _ipython_display_ = None
-
-    def __init__(self, name, picture, models, model, rank=16):
+    def __init__(self, name, models, model, rank=16):
         if model not in models:
             raise ValueError(f"no model {model!r}: take one of {', '.join(models)}")
-        self._esm = script(name)
-        self._css = (FOLDER / "explorer.css").read_text(encoding="utf-8")
-        self._picture = picture
-        super().__init__(models=models, model=model, rank=rank)
+        self._draw = getattr(still, name)
+        super().__init__(name, models=models, model=model, rank=rank)
 
-    def _repr_mimebundle_(self, **kwargs):
-        shown = super()._repr_mimebundle_(**kwargs)
-        if shown is None:
-            return None
-        data, metadata = shown if isinstance(shown, tuple) else (shown, {})
-        text, png = self._picture(self.models[self.model], self.model, self.rank)
-        # Colab needs the metadata that anywidget adds.
-        return {**data, "text/plain": text, "image/png": png}, metadata
-
-
-def script(name: str) -> str:
-    """The JavaScript of an explorer: one module, the common part first."""
-    return "".join((FOLDER / f"{part}.js").read_text("utf-8") for part in ("common", name))
+    def _still(self):
+        return self._draw(self.models[self.model], self.model, self.rank)
 
 
 def _models(names, own):

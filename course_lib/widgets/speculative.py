@@ -2,15 +2,11 @@
 
 # ruff: noqa: E501 - sentences
 
-from pathlib import Path
-
-import anywidget
 import traitlets
 
 from course_lib.show import html_text
-from course_lib.widgets import script, still
-
-FOLDER = Path(__file__).parent
+from course_lib.widgets import still
+from course_lib.widgets.explorer import Explorer
 
 # What to try first, from the cheapest to the dearest. The lecture's advice and what it leaves out.
 SITUATIONS = [
@@ -124,23 +120,7 @@ def method_chooser(choice: int = 3):
     return _Methods(situations=SITUATIONS, choice=choice)
 
 
-class _Widget(anywidget.AnyWidget):
-    _ipython_display_ = None  # see _Explorer
-
-    def __init__(self, name, **state):
-        self._esm = script(name)
-        self._css = (FOLDER / "explorer.css").read_text(encoding="utf-8")
-        super().__init__(**state)
-
-    def _repr_mimebundle_(self, **kwargs):
-        shown = super()._repr_mimebundle_(**kwargs)
-        if shown is None:
-            return None
-        data, metadata = shown if isinstance(shown, tuple) else (shown, {})
-        return {**data, **self._still()}, metadata
-
-
-class _Speculative(_Widget):
+class _Speculative(Explorer):
     alpha = traitlets.Float().tag(sync=True)
     cost = traitlets.Float().tag(sync=True)
     check = traitlets.Float().tag(sync=True)
@@ -149,11 +129,10 @@ class _Speculative(_Widget):
         super().__init__("speculative", **state)
 
     def _still(self):
-        text, png = still.speculative(self.alpha, self.cost, self.check)
-        return {"text/plain": text, "image/png": png}
+        return still.speculative(self.alpha, self.cost, self.check)
 
 
-class _Methods(_Widget):
+class _Methods(Explorer):
     situations = traitlets.List().tag(sync=True)
     choice = traitlets.Int().tag(sync=True)
 

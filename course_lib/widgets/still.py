@@ -1,4 +1,7 @@
-"""The pictures that stand in for the explorers where no widget can show."""
+"""The pictures that stand in for the explorers where no widget can show.
+
+Each is {"text/plain": words, "image/png": base64}, of the state given.
+"""
 
 import base64
 import io
@@ -8,7 +11,7 @@ ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")
 
 
 def lora_rank(sizes, name, rank):
-    """(text, PNG in base64) of the starting state of the LoRA explorer."""
+    """The starting state of the LoRA explorer."""
     figure, axis = _figure()
     ranks = [2**i for i in range(9)]
     sets = {
@@ -35,11 +38,11 @@ def lora_rank(sizes, name, rank):
     axis.minorticks_off()
     axis.legend()
     text = f"LoRA on {name}, r = {rank}: " + "; ".join(said) + " trainable parameters"
-    return text, _png(figure)
+    return _bundle(text, figure)
 
 
 def kv_cache(sizes, name, rank):
-    """(text, PNG in base64) of the starting state of the KV cache explorer."""
+    """The starting state of the KV cache explorer."""
     figure, axis = _figure()
     tokens, two_bytes = 8192, 2
     heads = {
@@ -57,11 +60,11 @@ def kv_cache(sizes, name, rank):
     axis.set(xlabel="GiB", title=f"KV cache of {name}, one sequence of {tokens:,} tokens, bf16")
     text = f"KV cache, one sequence of {tokens:,} tokens, bf16: "
     text += ", ".join(f"{k} {a:.3g} GiB" for k, a in zip(heads, amounts, strict=True))
-    return text, _png(figure)
+    return _bundle(text, figure)
 
 
 def moe_routing(sizes, name, rank):
-    """(text, PNG in base64) of the starting state of the routing explorer: a batch of 8 tokens."""
+    """The starting state of the routing explorer: a batch of 8 tokens."""
     import random
 
     draw = random.Random(28)
@@ -86,11 +89,11 @@ def moe_routing(sizes, name, rank):
     )
     text = f"{name}, {k} of {experts} experts for each token: "
     text += ", ".join(f"{n} tokens need {needed[n]:.1f}" for n in (1, 8, 32))
-    return text, _png(figure)
+    return _bundle(text, figure)
 
 
 def speculative(alpha, cost, check):
-    """(text, PNG in base64) of the starting state: speedup by k, from expected tokens and costs."""
+    """The starting state: speedup by k, from expected tokens and costs."""
     ks = range(1, 13)
     gains = [sum(alpha**i for i in range(k + 1)) / (k * cost + 1 + k * check) for k in ks]
     best = max(ks, key=lambda k: gains[k - 1])
@@ -107,18 +110,68 @@ def speculative(alpha, cost, check):
     text = (
         f"α = {alpha:g}, c = {cost:g}: best k = {best}, {gains[best - 1]:.2f} times plain decoding"
     )
-    return text, _png(figure)
+    return _bundle(text, figure)
 
 
-def _figure():
+def star_progress(curves, title, share):
+    """title of an arm -> round -> one value a seed: means with 95% intervals over seeds."""
+    from course_lib.experiments.seeds import mean_and_half
+
+    figure, axis = _figure()
+    said = []
+    looks = [("o-", "#2b88c8"), ("s--", "#D55E00")]
+    for (name, rounds), (style, colour) in zip(curves.items(), looks[: len(curves)], strict=True):
+        if not rounds:
+            continue
+        points = [mean_and_half(values) for values in rounds.values()]
+        means, halves = zip(*points, strict=True)
+        numbers = [int(number) for number in rounds]
+        axis.errorbar(numbers, means, halves, fmt=style, color=colour, capsize=3, label=name)
+        said.append(f"{name}: {', '.join(f'{mean:.3g}' for mean in means)}")
+    axis.set(xlabel="round", xticks=range(4), title=title)
+    axis.set_ylim(0, 1 if share else None)
+    axis.legend()
+    return _bundle(f"{title}, by round. " + "; ".join(said), figure)
+
+
+def mask(lines):
+    """lines: one (role, [(token, is it learned?), ...]) for each turn."""
+    width, rows = 84, []
+    for role, tokens in lines:
+        rows.append((role, []))
+        at = 0
+        for token, learned in tokens:
+            shown = token.replace(" ", "·").replace("\n", "↵")
+            if at + len(shown) > width:
+                rows.append(("", []))
+                at = 0
+            rows[-1][1].append((at, shown, learned))
+            at += len(shown) + 0.9
+    figure, axis = _figure(height=0.5 + 0.26 * len(rows))
+    axis.set(xlim=(-12, width), ylim=(len(rows) + 0.4, -0.6))
+    axis.axis("off")
+    box = {"boxstyle": "square,pad=0.12", "facecolor": "#d8eaf7", "edgecolor": "black", "lw": 0.8}
+    for y, (role, row) in enumerate(rows):
+        axis.text(-12, y, role, va="center", fontsize=9)
+        for x, token, learned in row:
+            look = {"weight": "bold", "bbox": box} if learned else {"color": "#444444"}
+            axis.text(x, y, token, va="center", family="monospace", fontsize=8, **look)
+    count = [learned for _, tokens in lines for _, learned in tokens]
+    foot = f"{sum(count)} of {len(count)} tokens are learned (boxed)"
+    axis.text(-12, len(rows), foot, va="center", fontsize=9)
+    text = "".join(f"[{t}]" if learned else t for _, line in lines for t, learned in line)
+    return _bundle(f"{foot}:\n{text}", figure)
+
+
+def _figure(height=3.2):
     # Not pyplot: a figure of its own does not touch the notebook's.
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7, 3.2), dpi=90, facecolor="white", layout="constrained")
+    figure = Figure(figsize=(7, height), dpi=90, facecolor="white", layout="constrained")
     return figure, figure.add_subplot()
 
 
-def _png(figure):
+def _bundle(text, figure):
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
-    return base64.b64encode(buffer.getvalue()).decode()
+    return {"text/plain": text, "image/png": base64.b64encode(buffer.getvalue()).decode()}

@@ -6,17 +6,22 @@ import subprocess
 
 import pytest
 
-from course_lib.configs import REAL_CONFIGS, ModelConfig, linear_shapes
-from course_lib.widgets import (
-    FOLDER,
+import course_lib
+from course_lib import (
     kv_cache_explorer,
     lora_rank_explorer,
+    mask_explorer,
+    method_chooser,
     moe_routing_explorer,
-    script,
+    speculative_explorer,
+    star_explorer,
 )
-from course_lib.widgets.speculative import SITUATIONS, method_chooser, speculative_explorer
+from course_lib.configs import REAL_CONFIGS, ModelConfig, linear_shapes
+from course_lib.widgets.explorer import FOLDER, script
+from course_lib.widgets.speculative import SITUATIONS
 
 ATTENTION = ["q_proj", "k_proj", "v_proj", "o_proj"]
+EXPLORERS = sorted(name for name in course_lib.__all__ if name.endswith("_explorer"))
 OWN = ModelConfig(96, 3, 6, 2, 16, 200, 500, 4, 2, attention_bias=True)
 
 
@@ -140,19 +145,31 @@ def test_numbers_as_words(javascript, call, words):
     assert javascript("kv_cache", call, {}) == words
 
 
-@pytest.mark.parametrize("explorer", [lora_rank_explorer, kv_cache_explorer, moe_routing_explorer])
-def test_a_picture_and_a_text_stand_in(explorer):
+@pytest.mark.parametrize("name", EXPLORERS)
+def test_a_picture_and_a_text_stand_in(name):
     from matplotlib import image
 
-    widget = explorer()
+    widget = getattr(course_lib, name)()
     data, metadata = widget._repr_mimebundle_()
-    assert isinstance(metadata, dict)
     assert data["application/vnd.jupyter.widget-view+json"]["model_id"] == widget.model_id
-    assert widget.model in data["text/plain"]
+    assert metadata["image/png"]["alt"] == data["text/plain"] and len(data["text/plain"]) > 40
     png = base64.b64decode(data["image/png"])
     assert len(png) < 150_000
     height, width, _ = image.imread(io.BytesIO(png)).shape
-    assert width > 400 and height > 200
+    assert width > 400 and height > 150
+
+
+def test_the_words_for_the_picture_are_in_the_exported_page():
+    nbconvert = pytest.importorskip("nbconvert")
+    import nbformat
+
+    data, metadata = kv_cache_explorer()._repr_mimebundle_()
+    output = nbformat.v4.new_output("display_data", data=data, metadata=metadata)
+    cell = nbformat.v4.new_code_cell("1", outputs=[output])
+    export = nbconvert.HTMLExporter(template_name="classic")  # the others leave them out
+    page, _ = export.from_notebook_node(nbformat.v4.new_notebook(cells=[cell]))
+    assert 'alt="KV cache, one sequence of 8,192 tokens' in page
+    assert "data:image/png;base64" in page
 
 
 def test_the_picture_has_the_counted_numbers():
@@ -166,12 +183,14 @@ def test_keeps_the_metadata_that_colab_needs(monkeypatch):
 
     url = {"application/vnd.jupyter.widget-view+json": {"colab": {"custom_widget_manager": {}}}}
     monkeypatch.setattr(anywidget.AnyWidget, "_repr_mimebundle_", lambda self, **k: ({}, url))
-    assert kv_cache_explorer()._repr_mimebundle_()[1] == url
+    metadata = kv_cache_explorer()._repr_mimebundle_()[1]
+    assert url.items() <= metadata.items() and metadata.keys() - url.keys() == {"image/png"}
 
 
-def test_the_state_is_small():
-    for widget in (lora_rank_explorer(OWN), kv_cache_explorer(OWN), moe_routing_explorer()):
-        assert len(json.dumps({k: str(v) for k, v in widget.get_state().items()})) < 60_000
+@pytest.mark.parametrize("name", [*EXPLORERS, "method_chooser"])
+def test_the_state_is_small(name):
+    state = getattr(course_lib, name)().get_state()
+    assert len(json.dumps({k: str(v) for k, v in state.items()})) < 60_000
 
 
 def test_the_speculative_explorer_computes_as_python(javascript):
@@ -184,8 +203,99 @@ def test_the_speculative_explorer_computes_as_python(javascript):
             {},
         )
         best = max(range(12), key=lambda k: gains[k])
-        text, _ = speculative(alpha, cost, check)
+        text = speculative(alpha, cost, check)["text/plain"]
         assert f"best k = {best + 1}, {gains[best]:.2f} times" in text
+
+
+def learned(javascript, widget, number, policy="answers", one_id=True, room=256):
+    """What the explorer's JavaScript does with the widget's text `number`."""
+    options = f"{json.dumps(policy)}, {json.dumps(one_id)}, {room}"
+    return javascript("mask", f"x.label(models[{number}], {options})", widget.texts)
+
+
+def test_the_mask_is_that_of_the_tokenizers_own_template(javascript):
+    from transformers import AutoTokenizer
+
+    from course_lib.experiments.sft_masking import template_labels
+    from course_lib.models import TINY
+    from course_lib.widgets.mask import CONVERSATIONS, LECTURE
+
+    tokenizer = AutoTokenizer.from_pretrained(TINY)
+    widget = mask_explorer()
+    for number, text in enumerate(widget.texts):
+        turns = CONVERSATIONS[text["name"]]
+        if text["template"] != LECTURE or "<|" in turns[0]["content"]:
+            continue  # written by a user, a marker is text here and a marker for the template
+        tokens = learned(javascript, widget, number)
+        ids, labels = template_labels(tokenizer, turns)
+        assert [t["token"] for t in tokens] == [tokenizer.decode([i]) for i in ids]
+        assert [t["learned"] for t in tokens] == [label != -100 for label in labels]
+
+
+def test_policies_differ_as_they_say(javascript):
+    widget = mask_explorer()
+    two = next(i for i, text in enumerate(widget.texts) if text["name"] == "two questions")
+    seen = {
+        policy: "".join(
+            t["token"] for t in learned(javascript, widget, two, policy) if t["learned"]
+        )
+        for policy in ("answers", "last", "no end", "all")
+    }
+    end = "<|endoftext|>"
+    first, second = "3x = 22 - 7 = 15, so x = 15 / 3 = 5.", "3 * 5 + 7 = 22."
+    assert seen["answers"] == first + end + second + end
+    assert seen["last"] == second + end and seen["no end"] == first + second
+    assert seen["all"].startswith("<|system|>\nAnswer in one line.\n<|user|>\nIf 3x")
+    # Cut in the middle of the first answer: nothing after it counts.
+    cut = learned(javascript, widget, two, room=45)
+    assert [t["cut"] for t in cut] == [i >= 45 for i in range(len(cut))]
+    assert first.startswith("".join(t["token"] for t in cut if t["learned"]))
+    # A marker that is not one id is many tokens, and what a user writes is never a marker.
+    assert len(learned(javascript, widget, two, one_id=False)) > len(cut) + 20
+    written = next(i for i, text in enumerate(widget.texts) if "marker" in text["name"])
+    tokens = learned(javascript, widget, written)
+    assert [t["turn"] for t in tokens if t["token"] == "<|assistant|>"] == [1]
+
+
+def test_a_conversation_and_a_tokenizer_of_ones_own(javascript):
+    from transformers import AutoTokenizer
+
+    from course_lib.models import PAIR
+
+    tokenizer = AutoTokenizer.from_pretrained(PAIR[0])
+    turns = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "<b>Yo</b>"}]
+    widget = mask_explorer(turns, tokenizer)
+    assert widget.texts[0]["name"] == "own"
+    said = "".join(t["token"] for t in learned(javascript, widget, 0) if t["learned"])
+    assert said == "<b>Yo</b><|endoftext|>"
+
+
+def test_intervals_and_differences_agree_with_python(javascript):
+    from course_lib.experiments.seeds import mean_and_half
+    from course_lib.experiments.star import recorded
+
+    widget, arms = star_explorer(), recorded()["arms"]
+    runs = {arm: arms[arm]["3"] for arm in ("star", "control")}
+    a, b = ([seeds[s]["pass@1"] for s in sorted(seeds)] for seeds in runs.values())
+    ask = "[2, 3, 5].map((n) => [x.meanAndHalf(models.a, n), x.difference(models.a, models.b, n)])"
+    shown = {"a": widget.arms["star"]["values"]["pass@1"]["3"]}
+    shown["b"] = widget.arms["control"]["values"]["pass@1"]["3"]
+    assert shown == {"a": a, "b": b}
+    for n, (alone, apart) in zip((2, 3, 5), javascript("star_progress", ask, shown), strict=True):
+        assert alone == pytest.approx(mean_and_half(a[:n]))
+        differences = [x - y for x, y in zip(a[:n], b[:n], strict=True)]
+        assert apart == pytest.approx(mean_and_half(differences))
+
+
+def test_the_star_explorer_has_every_round_and_says_the_settings():
+    from course_lib.experiments.star import recorded
+    from course_lib.widgets.star import SAMPLED
+
+    settings = recorded()["settings"]
+    assert settings["problems"] == 800 and settings["samples"] == 2 and "800" in SAMPLED
+    for arm, curve in star_explorer().arms.items():
+        assert set(curve["values"]["pass@1"]) == {"0", "1", "2", "3"}, arm
+        assert ("kept" in curve["values"]) is (arm != "control")
 
 
 def test_the_method_chooser_has_a_table_for_where_no_widget_runs():
@@ -205,12 +315,16 @@ def test_wrong_starts_are_refused():
         lora_rank_explorer(model="GPT-5")
     with pytest.raises(ValueError, match="rank must be"):
         lora_rank_explorer(rank=0)
+    with pytest.raises(ValueError, match="no measure 'loss': take one of pass@1"):
+        star_explorer(measure="loss")
+    with pytest.raises(ValueError, match="role must be system, user or assistant, not 'tool'"):
+        mask_explorer([{"role": "tool", "content": "5"}])
     assert lora_rank_explorer(OWN).model == "own"
 
 
 def test_every_control_keeps_its_arrow_keys():
     # JupyterLab takes the arrows of a native input that lacks the attribute; `control` sets it.
-    for part in ("lora_rank", "kv_cache", "moe_routing", "speculative", "method_choice"):
-        source = (FOLDER / f"{part}.js").read_text()
-        assert 'element("input"' not in source and 'element("select"' not in source
+    for path in FOLDER.glob("*.js"):
+        source = path.read_text()
+        assert 'element("input"' not in source and 'element("select"' not in source, path
     assert '"data-lm-suppress-shortcuts": "true"' in (FOLDER / "common.js").read_text()
