@@ -173,9 +173,9 @@ def test_the_wheel_alone_checks_a_notebook(tmp_path):
     held = {name.rsplit("/", 1)[-1] for name in names if name.endswith(".ipynb")}
     notebooks = sorted((tmp_path / "bundle").glob("lectures/*/*.ipynb"))
     assert held == {p.name for p in notebooks} != set()
-    # Installed where Debian's and Colab's Python install: not below sys.prefix.
+    # Installed as Debian's and Colab's Python install, not below sys.prefix (-I: the own one stays).
     place = tmp_path / "local"
-    install = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--prefix", place, wheel]
+    install = [sys.executable, "-m", "pip", "install", "-qI", "--no-deps", "--prefix", place, wheel]
     subprocess.run([*install, "--disable-pip-version-check"], check=True, capture_output=True)
     (packages,) = place.glob("lib/python*/site-packages")
     alone = tmp_path / notebooks[0].name
