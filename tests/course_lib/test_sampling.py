@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from course_lib import sampling
 from course_lib.models import load_base
 from course_lib.problems import make_problems
 from course_lib.sampling import sample
@@ -31,6 +32,33 @@ def test_greedy_is_generates_greedy_whatever_the_batch(tiny, prompts):
             model, tokenizer, prompts, temperature=0, max_new_tokens=60, batch_size=batch_size
         )
         assert [text for text, _ in got] == want
+
+
+def test_groups_and_repeated_prompts(tiny, prompts, monkeypatch):
+    """Prompts are read in groups of like length and equal ones once: the texts stay the same."""
+    model, tokenizer = tiny
+    want = sample(model, tokenizer, prompts[:9], temperature=0, max_new_tokens=30)
+    monkeypatch.setattr(sampling, "GROUP", 2)
+    read = []
+    embed = model.model.embed_tokens
+    hook = embed.register_forward_pre_hook(lambda _, args: read.append(tuple(args[0].shape)))
+    try:
+        got = sample(model, tokenizer, prompts[:9] * 3, temperature=0, max_new_tokens=30)
+    finally:
+        hook.remove()
+    assert got == want * 3
+    assert [rows for rows, places in read if places > 1] == [2, 2, 2, 2, 1]
+    drawn = sample(model, tokenizer, prompts[:1] * 20, temperature=1, max_new_tokens=30)
+    assert len(set(drawn)) > 10
+
+
+def test_a_draw_never_takes_what_has_no_probability():
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.full((20_000, 7), -float("inf"))
+    logits[:, 2], logits[:, 5] = 0.0, 1.0
+    share = (sampling._draw(logits, 0.5, generator) == 5).float().mean().item()
+    assert set(sampling._draw(logits, 0.5, generator).tolist()) == {2, 5}
+    assert abs(share - 1 / (1 + torch.tensor(-2.0).exp().item())) < 0.02  # 8 standard deviations
 
 
 def test_stopped_means_the_end_token_was_drawn(tiny, prompts):
