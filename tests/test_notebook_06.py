@@ -1,7 +1,9 @@
 """06_speculative_decoding: the reference against the target's own distribution and transformers."""
 
 import hashlib
+import importlib
 import json
+import math
 import re
 from pathlib import Path
 
@@ -9,8 +11,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from transformers import DynamicCache
 
 from autograder.build import reference_cells
+from autograder.judging import Draw
 from course_lib.checking import run_check
 from course_lib.exercises import load_exercises
 from course_lib.experiments import speculative_decoding as lab
@@ -102,6 +106,86 @@ def test_expected_tokens_is_the_mean_of_a_simulation(solved):
     assert solved["expected_tokens"](alpha, k) == pytest.approx(
         tokens.float().mean().item(), rel=5e-3
     )
+
+
+# ---------------------------------------------------------------- chance in the hidden tests
+
+
+@pytest.fixture(scope="module")
+def hidden():
+    return importlib.import_module(f"autograder.hidden.{NOTEBOOK}")
+
+
+def beyond(n, p, off):
+    """Probability that the share of n draws is more than `off` from p."""
+    return sum(
+        math.comb(n, c) * p**c * (1 - p) ** (n - c)
+        for c in range(n + 1)
+        if abs(c / n - p) > off * (1 - 1e-9)
+    )
+
+
+@torch.inference_mode()
+def equal_texts(hidden, seed, n, temperature):
+    """About how likely two texts of n tokens from a target of the tests are the same."""
+    draw = Draw(seed)
+    target = hidden.llama(draw, draw.integers(7, 13), layers=2)
+    ids, chance = [1, 2, 3, 4], 1.0
+    for _ in range(n):
+        p = hidden.rows(target, ids, temperature)[-1]
+        chance *= float((p * p).sum())
+        ids.append(int(torch.multinomial(p, 1, generator=draw.generator)))
+    return chance
+
+
+@torch.inference_mode()
+def rejected_by_rounding(hidden, seed, temperature):
+    """Expected rejections in 60 tokens of draft = target: one call with five tokens rounds
+    otherwise than five calls with one."""
+    draw = Draw(seed)
+    target = hidden.llama(draw, draw.integers(7, 13), layers=2)
+    cache, ids, one_by_one = DynamicCache(), [1], []
+    for _ in range(60):
+        logits = target(input_ids=torch.tensor([ids[-1:]]), past_key_values=cache).logits[0, -1]
+        one_by_one.append((logits / temperature).softmax(-1))
+        ids.append(int(torch.multinomial(one_by_one[-1], 1, generator=draw.generator)))
+    cache, by_five = DynamicCache(), []
+    for at in range(0, 60, 5):
+        some = torch.tensor([ids[at : at + 5]])
+        by_five += target(input_ids=some, past_key_values=cache).logits[0]
+    q, p = torch.stack(one_by_one).double(), (torch.stack(by_five) / temperature).softmax(-1)
+    return float((q - p.double()).clamp(min=0).sum())
+
+
+def test_a_right_answer_fails_in_less_than_one_of_a_million_gradings(hidden):
+    shares = beyond(hidden.DRAWS, 0.7, hidden.OFF) + beyond(hidden.DRAWS, 0.75, hidden.OFF)
+    agree = 63.0 ** (1 - hidden.FEW) + 64.0 ** (1 - hidden.FEW)
+    p, q = torch.full((2, 1, 4), 0.25)
+    comparisons = 2 * len(hidden.LEANS) * len(hidden.scores(p, q)) * len(hidden.TEXTS)
+    texts = comparisons * hidden.UNLIKELY
+    equal = 10 * sum(equal_texts(hidden, seed, 30, 1.5) for seed in range(10)) / 10
+    # It takes two rejections to cost more than the round that `all_accepted` forgives.
+    rounding = 10 * sum(
+        max(rejected_by_rounding(hidden, seed, t) for seed in range(4)) ** 2 for t in (0.5, 2.5)
+    )
+    assert 0 < shares < 1e-8 and 0 < agree < 1e-8 and equal < 1e-9 and rounding < 1e-7
+    assert shares + agree + texts + equal + rounding < 1e-6
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_bound_of_a_text_holds_for_one_token(hidden, sign):
+    """The mean of exp(a d - (e^a - 1 - a) v), exactly, for many p and q: at most 1."""
+    generator = torch.Generator().manual_seed(0)
+    for size in (2, 5, 12):
+        logits = 4 * torch.randn(2, 4000, size, generator=generator, dtype=torch.float64)
+        p, q = logits.softmax(-1)
+        for f in hidden.scores(p, q):
+            assert f.min() >= 0 and f.max() <= 1
+            d = sign * (f - (p * f).sum(-1, keepdim=True))
+            variance = (p * d * d).sum(-1)
+            for a in hidden.LEANS:
+                mean = (p * (a * d).exp()).sum(-1) * (-(math.exp(a) - 1 - a) * variance).exp()
+                assert mean.max() <= 1 + 1e-12
 
 
 # ---------------------------------------------------------------- the pair

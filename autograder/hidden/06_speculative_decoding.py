@@ -1,9 +1,10 @@
 """Hidden tests of 06_speculative_decoding.
 
 Nothing here depends on the order in which a student draws. Wherever possible a draw is made
-certain by a distribution with one possible token. The statistical tests are bounded by Hoeffding's
-inequality (independent calls) or Freedman's (tokens of one text, a martingale); each bound is
-below 1e-7, and all of a grading together below 1e-6.
+certain by a distribution with one possible token. What is left to chance is bounded: shares of
+independent draws by the binomial distribution, the tokens of one text by a martingale
+(`follows_target`), two texts that happen to be equal by the sum of p^2. tests/test_notebook_06.py
+adds all of it up: a right answer fails in less than one of a million gradings.
 """
 
 import math
@@ -20,6 +21,10 @@ from autograder.judging import (
     check_type,
     hidden,
 )
+
+DRAWS, OFF = 300, 0.17  # calls of a test of proportions, and how far off a share may be
+FEW = 6  # calls with other generators that must not all agree, each among 63 tokens or more
+UNLIKELY = 1e-8  # for one comparison in `follows_target`
 
 # ---------------------------------------------------------------- acceptance_probability
 
@@ -294,13 +299,12 @@ def residual_proportions(student, draw):
     # The residuals of the later rows are other ones.
     q = torch.tensor([[0.8, 0.0, 0.0, 0.2], [0.1, 0.6, 0.1, 0.2]])
     p = torch.tensor([[0.3, 0.15, 0.35, 0.2], [0.25, 0.25, 0.25, 0.25], [0.1, 0.2, 0.3, 0.4]])
-    n, allowed = 300, 0.17  # Hoeffding: 2 exp(-2 * 300 * 0.17^2) = 6e-8
     generator = student.put(rng(draw))
     counts = [0] * 4
     order = draw.shuffled(range(4))  # names of the tokens
     back = {place: token for token, place in enumerate(order)}
     q, p = (x[:, [back[i] for i in range(4)]] for x in (q, p))
-    for _ in range(n):
+    for _ in range(DRAWS):
         guesses, u = torch.tensor([order[0], order[1]]), torch.tensor([0.9, 0.1])
         got = student.verify_draft(guesses, q, p, u, generator)
         check_type(got, list)
@@ -309,7 +313,7 @@ def residual_proportions(student, draw):
         counts[back[got[0]]] += 1
     if counts[0] or counts[3]:
         raise Fail("a token was drawn that the residual gives no probability")
-    if abs(counts[2] / n - 0.7) > allowed:
+    if abs(counts[2] / DRAWS - 0.7) > OFF:
         raise Fail("the tokens after a rejection have other proportions than the residual")
 
 
@@ -323,16 +327,15 @@ def bonus_proportions(student, draw):
     # The last row of q has half of its weight where p[k] has most: it must not matter.
     q = torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.5, 0.5]])
     p = torch.tensor([[0.9, 0.0, 0.1], [0.1, 0.9, 0.0], [0.25, 0.0, 0.75]])
-    n = 300
     generator = student.put(rng(draw))
     counts = [0] * 3
-    for _ in range(n):
+    for _ in range(DRAWS):
         got = student.verify_draft(torch.tensor([0, 1]), q, p, torch.tensor([0.2, 0.4]), generator)
         check_type(got, list)
         if len(got) != 3 or got[:2] != [0, 1] or got[2] not in (0, 1, 2):
             raise Fail("with all guesses accepted: wrong tokens")
         counts[got[2]] += 1
-    if counts[1] or abs(counts[2] / n - 0.75) > 0.17:
+    if counts[1] or abs(counts[2] / DRAWS - 0.75) > OFF:
         raise Fail("the bonus tokens have other proportions than p[k]")
 
 
@@ -351,7 +354,7 @@ def only_the_generator(student, draw):
         if what == "accepted":
             p = torch.cat([q, p[1:]])
             p[1] = 1 / size
-        seeds = [draw.integers(1, 1 << 30) for _ in range(6)]
+        seeds = [draw.integers(1, 1 << 30) for _ in range(FEW)]
         runs = [
             [
                 student.verify_draft(
@@ -615,30 +618,38 @@ def all_accepted(student, draw):
 
 # Temperature, k, tokens. At a low temperature a random model repeats itself, which tells little.
 TEXTS = ((1.5, 2, 1000), (2.5, 3, 300))
+LEANS = (0.2, 0.4, 0.8, 1.6)  # the first is best for the largest variance, the last for a small one
 
 
-def follows_target(case, got, temperature):
-    """Are the tokens of one text draws from the target's distributions? For each score f in [0, 1]
-    the differences d_t = f(x_t) - E_p f are bounded by 1, with known variances (sum V) and mean 0
-    given the past; Freedman: P(|sum of d| >= x) <= 2 exp(-x^2 / (2 V + 2 x / 3)), 2e-8 a score.
-    """
-    length = len(case.prompt)
-    ids = got[0].tolist()
-    p = rows(case.target, ids, temperature)[length - 1 : -1]
-    q = rows(case.draft, ids, temperature)[length - 1 : -1]
-    new = torch.tensor(ids[length:])[:, None]
-    scores = [
+def scores(p, q) -> list[torch.Tensor]:
+    """Functions of the token, in [0, 1], in which a wrong answer would differ from the target."""
+    return [
         (q / p).clamp(max=1),  # leans to the draft, or away from it
         (2 * p < q).double(),  # what a hard threshold never lets through
         p,  # too sharp or too flat
         F.one_hot(q.argmax(-1), q.shape[-1]).double(),  # the draft's favourite
     ]
-    for f in scores:
+
+
+def follows_target(case, got, temperature):
+    """Are the tokens of one text draws from the target's distributions?
+
+    For a score f the differences d = f(x) - E_p f are at most 1 and have mean 0 given the past.
+    With V the sum of their variances given the past, exp(a * sum d - (e^a - 1 - a) * V) has a mean
+    of at most 1 for every a > 0 (Freedman 1975), so it exceeds 1 / UNLIKELY with a probability
+    under UNLIKELY, whatever V turns out to be. The same for -d."""
+    length = len(case.prompt)
+    ids = got[0].tolist()
+    p = rows(case.target, ids, temperature)[length - 1 : -1]
+    q = rows(case.draft, ids, temperature)[length - 1 : -1]
+    new = torch.tensor(ids[length:])[:, None]
+    for f in scores(p, q):
         mean = (p * f).sum(-1)
         variance = float(((p * f * f).sum(-1) - mean**2).sum())
         total = abs(float((f.gather(1, new)[:, 0] - mean).sum()))
-        if total**2 / (2 * variance + 2 * total / 3) > math.log(1e8):
-            return False
+        for a in LEANS:
+            if a * total - (math.exp(a) - 1 - a) * variance > -math.log(UNLIKELY):
+                return False
     return True
 
 
