@@ -202,4 +202,5 @@ def _draw(logits: torch.Tensor, temperature: float, generator) -> torch.Tensor:
     # The first token at which the cumulated probability passes a uniform number.
     total = torch.softmax(logits.float() / temperature, dim=-1).cumsum(-1)
     u = torch.rand(len(total), 1, generator=generator, device=total.device) * total[:, -1:]
-    return torch.searchsorted(total, u, right=True).squeeze(1)
+    # A product that was rounded up to the total would be beyond the last token.
+    return torch.searchsorted(total, u, right=True).squeeze(1).clamp(max=total.shape[-1] - 1)
