@@ -126,6 +126,7 @@ def render(results, now=None, mistakes=None, groups=None):
             f'<p class="wait"><strong>{waiting} {noun} for a hand grade.</strong> '
             "No rate or mean below counts them.</p>"
         )
+    parts.append(_notebooks(results, assignments))
     parts.append(_statuses(results))
     for name in assignments:
         mine = [r for r in results if r["assignment"] == name]
@@ -147,6 +148,30 @@ def _share(result):
     decided = [v for v in result["verdicts"] if v["score"] is not None]
     best = sum(v["max_score"] for v in decided)
     return sum(v["score"] for v in decided) / best if best else None
+
+
+def _notebooks(results, assignments):
+    """A line for each notebook, which leads to its part of the page."""
+    if len(assignments) < 2:
+        return ""
+    rows = []
+    for name in assignments:
+        mine = [r for r in results if r["assignment"] == name]
+        handed_in = [r for r in mine if not _absent(r)]
+        shares = [s for s in map(_share, handed_in) if s is not None]
+        waiting = sum(v["score"] is None for r in mine for v in r["verdicts"])
+        middle = f"{_bar(median(shares))} {median(shares):.0%}" if shares else "–"
+        rows.append(
+            f'<tr><td><a href="#{quote(name)}">{text(name)}</a></td>'
+            f'<td class="n">{len(handed_in)} of {len(mine)}</td><td>{middle}</td>'
+            f'<td class="n">{f"{mean(shares):.0%}" if shares else "–"}</td>'
+            f'<td class="n">{waiting or "–"}</td></tr>'
+        )
+    return (
+        '<h2>Notebooks</h2><div class="wide"><table><tr><th>notebook</th>'
+        "<th class='n'>handed in</th><th>median of the points</th><th class='n'>mean</th>"
+        f"<th class='n'>answers by hand</th></tr>{''.join(rows)}</table></div>"
+    )
 
 
 def _statuses(results):
@@ -178,7 +203,7 @@ def _assignment(name, results):
         facts += f" · grading took {median(spent):.1f} s (median), {max(spent):.1f} s at most"
     return "\n".join(
         [
-            f"<h2>{text(name)}</h2>",
+            f'<h2 id="{quote(name)}">{text(name)}</h2>',
             f'<p class="soft">{facts}</p>',
             _histogram(shares, name),
             _exercises(handed_in),
@@ -232,7 +257,7 @@ def _wrong(name, results, mistakes):
             continue
         checks = [f"{n} × {text(title)}" for title, n in failed.most_common(MOST_TITLES)]
         if len(failed) > MOST_TITLES:
-            checks.append(f"and {len(failed) - MOST_TITLES} other checks")
+            checks.append(f"and {len(failed) - MOST_TITLES} more")
         named = Counter({mistake: n for mistake, n in counts.items() if mistake})
         like = [
             f"{n} × {text(mistake.replace('_', ' '))}"
@@ -290,8 +315,8 @@ def _similar(groups):
     if not found:
         return ""
     rows = "".join(
-        f"<tr><td>{text(assignment)}<br><code>{text(exercise)}</code></td>"
-        f"<td>{-similar:.0%}{'' if differ else ', same text'}</td>"
+        f'<tr><td class="points">{text(assignment)}<br><code>{text(exercise)}</code></td>'
+        f'<td class="points">{-similar:.0%}{"" if differ else "<br>same text"}</td>'
         f"<td>{', '.join(map(text, students[:MOST]))}"
         f"{f' and {len(students) - MOST} more' if len(students) > MOST else ''}</td></tr>"
         for similar, differ, assignment, exercise, students in found[:MOST]
@@ -405,7 +430,9 @@ def _remarks(results):
         ]
         if r["repairs"]:
             lines = "".join(f"<li>{text(line)}</li>" for line in r["repairs"])
-            repaired.append(f"{name}<ul>{lines}</ul>")
+            noun = "notes" if len(r["repairs"]) > 1 else "note"
+            told = f"<summary>{name}: {len(r['repairs'])} {noun}</summary><ul>{lines}</ul>"
+            repaired.append(f"<details>{told}</details>")
     parts = []
     for title, lines in (
         ("Refused", refused),

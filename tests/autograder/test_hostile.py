@@ -15,6 +15,7 @@ import socket
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -29,12 +30,12 @@ from autograder.sandbox import Limits, SandboxError, resolve_mode
 LIMITS = Limits(
     cell_seconds=4, call_seconds=4, notebook_seconds=45, memory_bytes=2 << 30, cpu_seconds=60
 )
+# What fills a memory or a disk must get that far before its time is up, on a busy machine too.
+PATIENT = replace(LIMITS, cell_seconds=12, call_seconds=12, notebook_seconds=90)
 NEIGHBOURS = ("aaron_honest", "mia_honest", "zoe_honest")
 REPOSITORY = Path(__file__).resolve().parents[2]
 ALL = attacks.load()
 FAST = [attack for attack in ALL if not attack.slow]
-# A class of hundreds, every one of them hostile, shall not take the night.
-SECONDS_EACH = {"timeout": 30, "memory": 30}
 
 
 def test_the_suite_is_large_and_each_name_is_used_once():
@@ -48,7 +49,8 @@ def test_the_suite_is_large_and_each_name_is_used_once():
 class Class:
     """A graded class of attackers and honest neighbours, and what was there before and after."""
 
-    def __init__(self, root, chosen):
+    def __init__(self, root, chosen, limits):
+        self.limits = limits
         try:
             self.mode = resolve_mode("auto")
         except SandboxError:
@@ -64,20 +66,21 @@ class Class:
         self.processes = processes()
         bystander = subprocess.Popen(["sleep", "600"])
         os.environ["HOSTILE_SECRET"] = "hostile_canary"
-        began = time.monotonic()
+        began, self.load = time.monotonic(), busy()
         try:
             grade.grade(
                 root / "submitted",
                 self.out,
                 workers=2,
                 sandbox=self.mode,
-                limits=LIMITS,
+                limits=limits,
                 sources={attacks.ID: attacks.source()},
                 hidden={attacks.ID: attacks.HIDDEN},
                 say=lambda line: None,
             )
         finally:
             self.seconds = time.monotonic() - began
+            self.load = max(self.load, busy())
             self.bystander_lives = bystander.poll() is None
             bystander.kill()
             bystander.wait()
@@ -91,6 +94,11 @@ class Class:
 
     def row(self, student, exercise):
         return self.rows[record.csv_text(student), exercise]
+
+
+def busy():
+    """How many times as long things take while others use this machine, about; 1 if nobody does."""
+    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1) - 1)
 
 
 def write_class(submitted, chosen, port):
@@ -142,12 +150,12 @@ def processes():
 
 @pytest.fixture(scope="module")
 def fast_class(tmp_path_factory):
-    return Class(tmp_path_factory.mktemp("hostile"), FAST)
+    return Class(tmp_path_factory.mktemp("hostile"), FAST, LIMITS)
 
 
 @pytest.fixture(scope="module")
 def slow_class(tmp_path_factory):
-    return Class(tmp_path_factory.mktemp("hostile_slow"), [a for a in ALL if a.slow])
+    return Class(tmp_path_factory.mktemp("hostile_slow"), [a for a in ALL if a.slow], PATIENT)
 
 
 def check(graded, attack):
@@ -292,8 +300,11 @@ def test_no_cell_of_a_csv_is_a_formula(graded):
 
 
 def test_it_ends_in_time(graded):
-    budget = 60 + sum(SECONDS_EACH.get(a.status, 10) for a in graded.attacks) / 2
-    assert graded.seconds < budget
+    """A class of hundreds, every one of them hostile, shall not take the night."""
+    each = {"timeout": 18 + 3 * graded.limits.cell_seconds}
+    each["memory"] = each["timeout"]
+    budget = 60 + sum(each.get(a.status, 10) for a in graded.attacks) / 2
+    assert graded.seconds < budget * graded.load
 
 
 @pytest.mark.slow
