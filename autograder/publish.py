@@ -11,6 +11,7 @@ import tempfile
 import tomllib
 import zipfile
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 
@@ -26,6 +27,8 @@ JUNK = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints", "*.pyc", "*.e
 # Shorter lines ("return out", "if config.attention_bias:") and labels ("before training") may stand
 # anywhere and tell nothing.
 TELLING = 30  # characters
+# Of these only text is looked at: the header of tensors.
+BINARY = (".safetensors",)
 
 
 class PublishError(Exception):
@@ -148,9 +151,13 @@ class Secret:
     text: str
     home: str = ""
 
-    def is_in(self, name, plain):
-        """Whether a file's plain text gives it away."""
-        return self.text in plain and (not self.home or _belongs(name, self.home))
+    @cached_property
+    def bare(self):
+        return _bare(self.text)
+
+    def is_in(self, name, bare):
+        """Whether a file's bare text gives it away."""
+        return self.bare in bare and (not self.home or _belongs(name, self.home))
 
 
 def secrets(root=ROOT):
@@ -214,24 +221,33 @@ def _strings(tree):
 
 
 def leaks(folder, told):
-    """Where the bundle (archives in it, too) holds a secret: list of (path, secret)."""
+    """Where the bundle (archives in it, too) holds a secret: list of (path, secret).
+
+    PublishError for a file that cannot be looked into. What somebody encodes on purpose (base64,
+    encryption) is not found: this looks for accidents.
+    """
     found = []
     for path in sorted(Path(folder).rglob("*")):
         if path.is_file():
             for name, text in _texts(path.relative_to(folder).as_posix(), path.read_bytes()):
-                plain = _plain(text)
-                found += [(name, s.text) for s in sorted(told) if s.is_in(name, plain)]
+                bare = _bare(f"{name} {text}")
+                found += [(name, s.text) for s in sorted(told) if s.is_in(name, bare)]
     return found
 
 
 def _texts(name, data):
     """(name, text) of a file, of each notebook's cells, of each member of a wheel or zip file."""
-    if name.endswith((".whl", ".zip")):
+    if zipfile.is_zipfile(io.BytesIO(data)):
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             for member in archive.namelist():
                 yield from _texts(f"{name}/{member}", archive.read(member))
         return
-    text = data.decode("utf-8", "replace")
+    try:
+        text = data.decode("utf-8", "replace" if name.endswith(BINARY) else "strict")
+    except UnicodeDecodeError:
+        raise PublishError(
+            f"{name} is no text and cannot be looked into; nothing written"
+        ) from None
     if name.endswith(".ipynb"):
         text = "\n".join("".join(cell["source"]) for cell in json.loads(text)["cells"]) + text
     yield name, text
@@ -240,3 +256,9 @@ def _texts(name, data):
 def _plain(text):
     """Without differences of indentation and line breaks."""
     return " ".join(text.split())
+
+
+def _bare(text):
+    """Letters, digits and _ alone: the same for a line that was wrapped, quoted, commented out,
+    escaped in JSON or formatted anew."""
+    return re.sub(r"\\[nrt]|\W", "", text)

@@ -12,6 +12,7 @@ import importlib
 import os
 import subprocess
 import sys
+import warnings
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -49,6 +50,8 @@ def start(notebook_id: str) -> None:
     from course_lib.device import report
     from course_lib.models import choose_profile
 
+    # One library calls what another calls old: nothing that a student could do about.
+    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
     print(report())
     choose_profile()
     if on_colab():

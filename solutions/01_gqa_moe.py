@@ -40,7 +40,7 @@ import torch.nn.functional as F
 
 from course_lib import ModelConfig, SwiGLU, check, hint
 from course_lib.configs import REAL_CONFIGS
-from course_lib.device import pick_device
+from course_lib.device import one_thread, pick_device
 from course_lib.pictures import LINES, figure, table
 
 # %% [markdown]
@@ -852,6 +852,7 @@ class TinyMoE(nn.Module):
         return self.head(self.norms[2](x)), self.moe.gate(h).flatten(0, 1)
 
 
+@one_thread()  # matrices this small are no faster with more
 def train_tiny(seed, balance, steps=200):
     """A trained TinyMoE; `balance` is the weight of your load_balancing_loss (0: without it)."""
     torch.manual_seed(seed)

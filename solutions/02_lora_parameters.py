@@ -1038,8 +1038,8 @@ for axis, kind in zip(axes, ("v_proj", "down_proj"), strict=True):
     change, control = changes[kind]
     for style, matrix, label in zip(LINES, (change, control), ("ΔW", "random"), strict=False):
         squares = torch.linalg.svdvals(matrix) ** 2
-        held = (squares.cumsum(0) / squares.sum()).tolist()
-        axis.plot(range(1, len(held) + 1), held, **style, markevery=10, label=label)
+        shares = (squares.cumsum(0) / squares.sum()).tolist()
+        axis.plot(range(1, len(shares) + 1), shares, **style, markevery=10, label=label)
     axis.axhline(0.9, color="black", linewidth=0.8)
     axis.set(title=f"{kind}, last layer", xlabel="directions kept", ylabel="energy held")
     axis.legend(frameon=False, loc="lower right")

@@ -1,3 +1,4 @@
+import gzip
 import io
 import json
 import os
@@ -84,6 +85,10 @@ def test_the_bundle_has_what_students_need_and_no_autograder(course, tmp_path):
     [
         "return sum([x for _ in range(2)], start=0.0)",
         "return sum([x for _ in\n        range(2)], start=0.0)",
+        "return sum([x for _ in range(2)],\n    start=0.0,\n)",
+        "> return sum([x for _ in\n> range(2)], start=0.0)",
+        "# the seventh sample is off\n# by one in a hundred",
+        r'"the seventh\nsample is off\tby one in a hundred"',
         "the seventh sample is off by one in a hundred",
     ],
 )
@@ -133,8 +138,38 @@ def test_a_wheel_is_looked_into(course, tmp_path):
     data = io.BytesIO()
     with zipfile.ZipFile(data, "w") as archive:
         archive.writestr("autograder/x.py", "the seventh sample is off by one in a hundred")
-    (course / "course_lib" / "old.whl").write_bytes(data.getvalue())
-    with pytest.raises(publish.PublishError, match=r"old\.whl/autograder/x\.py"):
+    (course / "course_lib" / "old.data").write_bytes(data.getvalue())  # known by its content
+    with pytest.raises(publish.PublishError, match=r"old\.data/autograder/x\.py"):
+        publish.publish(tmp_path / "bundle", course, wheel=False)
+
+
+@pytest.mark.parametrize("place", ["metadata", "outputs"])
+def test_metadata_and_outputs_are_looked_into(course, tmp_path, place):
+    line = "return sum([x for _ in range(2)], start=0.0)"
+    notebook = {"cells": [{"source": [], place: {"x": [line]}}]}
+    (course / "lectures" / "01_tiny" / "01_tiny.ipynb").write_text(json.dumps(notebook))
+    with pytest.raises(publish.PublishError, match="holds a part of an answer"):
+        publish.publish(tmp_path / "bundle", course, wheel=False)
+
+
+def test_the_name_of_a_file_can_give_it_away(course, tmp_path):
+    (course / "course_lib" / "the seventh sample is off by one in a hundred.txt").write_text("")
+    with pytest.raises(publish.PublishError, match="holds a part of an answer"):
+        publish.publish(tmp_path / "bundle", course, wheel=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("x.json.gz", gzip.compress(b"the seventh sample")),
+        ("x.png", b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR"),
+        ("x.txt", "the seventh sample".encode("utf-16")),
+    ],
+    ids=["gzip", "png", "utf-16"],
+)
+def test_what_cannot_be_looked_into_is_refused(course, tmp_path, name, data):
+    (course / "course_lib" / name).write_bytes(data)
+    with pytest.raises(publish.PublishError, match=f"{name} is no text"):
         publish.publish(tmp_path / "bundle", course, wheel=False)
 
 
@@ -173,7 +208,7 @@ def test_the_wheel_alone_checks_a_notebook(tmp_path):
     held = {name.rsplit("/", 1)[-1] for name in names if name.endswith(".ipynb")}
     notebooks = sorted((tmp_path / "bundle").glob("lectures/*/*.ipynb"))
     assert held == {p.name for p in notebooks} != set()
-    # Installed as Debian's and Colab's Python install, not below sys.prefix (-I: the own one stays).
+    # Not below sys.prefix, as Debian's and Colab's Python install. -I: the own one stays.
     place = tmp_path / "local"
     install = [sys.executable, "-m", "pip", "install", "-qI", "--no-deps", "--prefix", place, wheel]
     subprocess.run([*install, "--disable-pip-version-check"], check=True, capture_output=True)
