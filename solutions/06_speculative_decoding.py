@@ -632,7 +632,7 @@ for style, (label, values) in zip(
     axis.plot(ks, values, **style, label=label)
 axis.axhline(1, color="black", linewidth=0.8)
 axis.set(xlabel="k, guesses in a round", ylabel="times plain decoding", ylim=(0, None))
-_ = axis.legend(frameon=False, loc="lower right")
+_ = axis.legend(facecolor="white", framealpha=1, edgecolor="none", loc="lower right")
 
 # %% [markdown]
 # Where the three lines part:

@@ -158,17 +158,17 @@ def rejected_by_rounding(hidden, seed, temperature):
 
 
 def test_a_right_answer_fails_in_less_than_one_of_a_million_gradings(hidden):
-    shares = beyond(hidden.DRAWS, 0.7, hidden.OFF) + beyond(hidden.DRAWS, 0.75, hidden.OFF)
+    shares = beyond(hidden.DRAWS, 10 / 11, hidden.OFF) + beyond(hidden.DRAWS, 0.9, hidden.OFF)
     agree = 63.0 ** (1 - hidden.FEW) + 64.0 ** (1 - hidden.FEW)
     p, q = torch.full((2, 1, 4), 0.25)
-    comparisons = 2 * len(hidden.LEANS) * len(hidden.scores(p, q)) * len(hidden.TEXTS)
+    comparisons = 2 * len(hidden.LEANS) * len(hidden.scores(p, q)) * len(hidden.SAMPLED)
     texts = comparisons * hidden.UNLIKELY
     equal = 10 * sum(equal_texts(hidden, seed, 30, 1.5) for seed in range(10)) / 10
     # It takes two rejections to cost more than the round that `all_accepted` forgives.
     rounding = 10 * sum(
         max(rejected_by_rounding(hidden, seed, t) for seed in range(4)) ** 2 for t in (0.5, 2.5)
     )
-    assert 0 < shares < 1e-8 and 0 < agree < 1e-8 and equal < 1e-9 and rounding < 1e-7
+    assert 0 < shares < 1e-7 and 0 < agree < 1e-8 and equal < 1e-9 and rounding < 1e-7
     assert shares + agree + texts + equal + rounding < 1e-6
 
 

@@ -70,6 +70,7 @@ def ends(student, draw):
     n = draw.integers(6, 12)
     for c, k in [(0, 3), (n, 2), (2, 1), (1, n), (0, n), (n - 1, 2), (n - 2, 4), (0, 1), (n, n)]:
         got = student.pass_at_k(n, c, k)
+        check_type(got, float)
         check_close(got, by_counting(n, c, k), atol=1e-9)
 
 
@@ -155,15 +156,16 @@ def table(student, draw):
 )
 def calls_of_generate(student, draw):
     prompts = [f"{words(draw)} {i}" for i in range(draw.integers(3, 6))]
-    n, temperature = draw.integers(3, 30), draw.uniform(0.2, 1.6)
-    _, calls = sampled(student, prompts, n, temperature, draw.integers(0, 1000))
-    check_equal(len(calls), n, "the number of calls")
-    for asked, at, seed in calls:
-        check_equal(asked, prompts, "the prompts of a call")
-        check_close(at, temperature, what="the temperature")
-        check_type(seed, int, "a seed")
-    if len({seed for _, _, seed in calls}) != n:
-        raise Fail("two calls had the same seed")
+    for own in (draw.integers(1, 1000), 0):
+        n, temperature = draw.integers(3, 30), draw.uniform(0.2, 1.6)
+        _, calls = sampled(student, prompts, n, temperature, own)
+        check_equal(len(calls), n, "the number of calls")
+        for asked, at, seed in calls:
+            check_equal(asked, prompts, "the prompts of a call")
+            check_close(at, temperature, what="the temperature")
+            check_type(seed, int, "a seed")
+        if len({seed for _, _, seed in calls}) != n:
+            raise Fail("two calls had the same seed")
 
 
 @hidden(
@@ -187,11 +189,13 @@ def seeds(student, draw):
 
 @hidden(
     "sample_solutions",
-    "equal texts of different calls are both kept",
-    hint="Repetitions are the filter's business; pass@k counts every sample.",
+    "equal texts of different calls, and equal prompts, are all kept",
+    hint="Repetitions are the filter's business; pass@k counts every sample. Tell prompts apart by "
+    "their place: two may be equal.",
 )
 def repetitions(student, draw):
     prompts = [f"{words(draw)} {i}" for i in range(3)]
+    prompts.insert(draw.integers(0, 4), prompts[0])
     n = draw.integers(3, 6)
 
     def generate(prompts, temperature, seed):

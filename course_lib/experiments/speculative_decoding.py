@@ -11,6 +11,7 @@ import torch
 from transformers import DynamicCache
 
 from course_lib.problems import make_problems
+from course_lib.quiet import quiet
 from course_lib.show import html_text, show
 
 NEW_TOKENS = 96
@@ -58,7 +59,8 @@ def library_generate(target, input_ids, max_new_tokens, temperature=0.0, draft=N
     target.generation_config.eos_token_id = target.config.eos_token_id = None
     try:
         mask = torch.ones_like(input_ids)
-        return target.generate(input_ids, attention_mask=mask, **config)
+        with quiet():  # it warns of how it calls itself
+            return target.generate(input_ids, attention_mask=mask, **config)
     finally:
         target.generation_config.eos_token_id, target.config.eos_token_id = stops
 
