@@ -83,9 +83,9 @@ class _Star(Explorer):
 
     def __init__(self, **state):
         measures = {key: [title, share] for key, (title, _, share) in MEASURES.items()}
-        super().__init__("star_progress", measures=measures, **state)
+        super().__init__("star", measures=measures, **state)
 
     def _still(self):
         two = [self.arms[name] for name in (self.arm, self.against)]
         curves = {arm["title"]: arm["values"].get(self.measure, {}) for arm in two}
-        return still.star_progress(curves, *self.measures[self.measure])
+        return still.star(curves, *self.measures[self.measure])

@@ -113,7 +113,7 @@ def speculative(alpha, cost, check):
     return _bundle(text, figure)
 
 
-def star_progress(curves, title, share):
+def star(curves, title, share):
     """title of an arm -> round -> one value a seed: means with 95% intervals over seeds."""
     from course_lib.experiments.seeds import mean_and_half
 

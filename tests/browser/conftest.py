@@ -25,6 +25,7 @@ def chromium():
     path = next(filter(None, map(shutil.which, names)), None)
     if path is None:
         pytest.skip("Chromium is not installed (Debian: apt-get install chromium)")
+    api.expect.set_options(timeout=60_000)  # a machine may be busy
     with api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=path, args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]

@@ -19,16 +19,17 @@ WATCH = """root => {
 }"""
 
 
-def scroll_to(page, index):
+def scroll_to(page, index, where="start"):
     """Bring cell `index` into view; cells out of view are not in the page."""
     page.evaluate(
-        "i => window.jupyterapp.shell.currentWidget.content.scrollToItem(i, 'start')", index
+        "([i, where]) => window.jupyterapp.shell.currentWidget.content.scrollToItem(i, where)",
+        [index, where],
     )
 
 
 def use(page, explorer):
     """Work every control of `explorer` (a locator); returns the milliseconds of each key."""
-    expect(explorer).to_be_visible(timeout=30_000)
+    expect(explorer).to_be_visible(timeout=120_000)
     explorer.scroll_into_view_if_needed()
     pictures = explorer.locator("svg[role=img]")
     for i in range(pictures.count()):
@@ -86,7 +87,7 @@ def _by_mouse(page, explorer, slider):
 def _changed(page, explorer, before):
     handle = explorer.element_handle()
     page.wait_for_function(
-        "([e, before]) => e.innerHTML !== before", arg=[handle, before], timeout=5000
+        "([e, before]) => e.innerHTML !== before", arg=[handle, before], timeout=60_000
     )
 
 

@@ -13,13 +13,18 @@ import urllib.request
 import nbformat
 import pytest
 
+WAIT = 180_000  # milliseconds; a machine may be busy
+
 
 class Lab:
     """A running JupyterLab; `browser` is Playwright's."""
 
     def __init__(self, browser, root, port, token):
-        self.browser, self.root = browser, root
+        self.root = root
         self.base, self.token = f"http://127.0.0.1:{port}", token
+        # One context: JupyterLab's files are read and compiled once, not for every page.
+        self.context = browser.new_context(viewport={"width": 1250, "height": 1500})
+        self.context.set_default_timeout(WAIT)
         self.pages = []
 
     def request(self, path, method="GET", body=None):
@@ -30,7 +35,7 @@ class Lab:
             data=None if body is None else json.dumps(body).encode(),
             headers={"Authorization": f"token {self.token}"},
         )
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             text = answer.read()
         return json.loads(text) if text else None
 
@@ -44,11 +49,7 @@ class Lab:
         # Without it JupyterLab asks which kernel to take, and waits.
         notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
         nbformat.write(notebook, self.root / f"{name}.ipynb")
-        theme = "JupyterLab Dark" if dark else "JupyterLab Light"
-        setting = {"raw": json.dumps({"theme": theme})}
-        self.request("lab/api/settings/@jupyterlab/apputils-extension:themes", "PUT", setting)
-        context = self.browser.new_context(viewport={"width": 1250, "height": 1500})
-        page = context.new_page()
+        page = self.context.new_page()
         self.pages.append(page)
         # A fresh workspace, so that no tab of an earlier test comes back.
         workspace = f"auto-{secrets.token_hex(4)}"
@@ -62,9 +63,20 @@ class Lab:
               const context = window.jupyterapp.shell.currentWidget?.sessionContext;
               return context?.isReady && context.session?.kernel?.status === 'idle';
             }""",
-            timeout=60_000,
+            timeout=WAIT,
         )
+        self.theme(page, dark)
         return page
+
+    def theme(self, page, dark):
+        """Change the page's theme; it is a setting of the server, so the next page has it, too."""
+        name = "JupyterLab Dark" if dark else "JupyterLab Light"
+        page.evaluate(
+            "theme => window.jupyterapp.commands.execute('apputils:change-theme', {theme})", name
+        )
+        page.wait_for_function(
+            "light => document.body.dataset.jpThemeLight === light", arg=str(not dark).lower()
+        )
 
     def run(self, cells, name="test", dark=False):
         """As `open`, and every cell has run; what widgets draw may still be on its way."""
@@ -84,7 +96,7 @@ class Lab:
 
     def close_pages(self):
         for page in self.pages:
-            page.context.close()
+            page.close()
         self.pages.clear()
         for session in self.request("api/sessions"):  # kernels outlive their page
             self.request(f"api/sessions/{session['id']}", "DELETE")
@@ -117,7 +129,7 @@ def start_lab(chromium, root, home):
         server = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=root)
     try:
         lab = Lab(chromium, root, port, token)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180  # a busy machine
         while True:
             with contextlib.suppress(OSError):
                 lab.request("api/status")
@@ -126,6 +138,7 @@ def start_lab(chromium, root, home):
                 pytest.fail("JupyterLab did not start:\n" + (home / "log").read_text()[-2000:])
             time.sleep(0.2)
         yield lab
+        lab.context.close()
     finally:
         server.terminate()
         try:

@@ -12,7 +12,7 @@ CHECK = "from course_lib import check\ncheck('repeat_kv', lambda x, n: x.repeat(
 def test_explorer_and_check_are_live(lab):
     page = lab.run([SHOW, CHECK])
     explorer = page.locator(LORA)
-    expect(explorer).to_contain_text("4,358,144 trainable parameters", timeout=20_000)
+    expect(explorer).to_contain_text("4,358,144 trainable parameters", timeout=120_000)
     expect(explorer.locator("svg[role=img]").first).to_be_visible()
     expect(explorer.locator("svg[role=img]").first).to_have_attribute(
         "aria-label", "Trainable parameters against rank. At rank 16: 4,358,144."

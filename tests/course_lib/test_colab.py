@@ -126,6 +126,42 @@ def test_drive_is_where_the_work_goes(monkeypatch, tmp_path):
     assert Path.cwd() == place == tmp_path / "drive" / "MyDrive" / "work"
 
 
+# ------------------------------------------------------------------------------- widgets
+
+# Constructs every widget, plotly at hand, and says what it shows where and what it sends.
+WIDGETS = """
+import json, plotly.graph_objects, course_lib, ipywidgets
+shown = {}
+for name in sorted(course_lib.__all__):
+    if name.endswith(("_explorer", "_chooser")):
+        data, _ = getattr(course_lib, name)()._repr_mimebundle_()
+        shown[name] = {kind: len(str(value)) for kind, value in data.items()}
+versions = {"ipywidgets": ipywidgets.__version__, "plotly": plotly.__version__}
+print(json.dumps({"shown": shown, "versions": versions}))
+"""
+
+
+def widgets_in(python, folder):
+    done = subprocess.run([python, "-c", WIDGETS], capture_output=True, text=True, cwd=folder)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def check_widgets(found):
+    assert len(found["shown"]) == 7
+    for name, sizes in found["shown"].items():
+        assert "application/vnd.jupyter.widget-view+json" in sizes, name
+        assert sizes["text/plain"] > 40, name
+        assert sizes.get("image/png", sizes.get("text/html", 0)) > 1000, name
+
+
+def test_every_widget_shows_with_the_newest_versions(tmp_path):
+    found = widgets_in(sys.executable, tmp_path)
+    assert found["versions"]["ipywidgets"].startswith("8.")
+    assert found["versions"]["plotly"].startswith("7.")
+    check_widgets(found)
+
+
 # ------------------------------------------------------------------------------- whole notebooks
 
 
@@ -158,3 +194,10 @@ def test_solutions_run_with_colabs_versions(colab_python, notebook_id, tmp_path)
     # Cells that need the result of a slow one, which is left out, are the only ones that may fail.
     assert [e for e in found["errors"] if not e.startswith("NameError")] == []
     assert found["not yet"] == []
+
+
+@pytest.mark.slow
+def test_every_widget_shows_with_colabs_versions(colab_python, tmp_path):
+    found = widgets_in(colab_python, tmp_path)
+    assert found["versions"] == {name: FREEZE[name] for name in ("ipywidgets", "plotly")}
+    check_widgets(found)

@@ -281,7 +281,7 @@ def test_intervals_and_differences_agree_with_python(javascript):
     shown = {"a": widget.arms["star"]["values"]["pass@1"]["3"]}
     shown["b"] = widget.arms["control"]["values"]["pass@1"]["3"]
     assert shown == {"a": a, "b": b}
-    for n, (alone, apart) in zip((2, 3, 5), javascript("star_progress", ask, shown), strict=True):
+    for n, (alone, apart) in zip((2, 3, 5), javascript("star", ask, shown), strict=True):
         assert alone == pytest.approx(mean_and_half(a[:n]))
         differences = [x - y for x, y in zip(a[:n], b[:n], strict=True)]
         assert apart == pytest.approx(mean_and_half(differences))

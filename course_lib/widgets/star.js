@@ -148,7 +148,7 @@ function render({ model, el }) {
   );
   draw();
   el.classList.add("course-explorer");
-  el.setAttribute("data-explorer", "star-progress");
+  el.setAttribute("data-explorer", "star");
   el.append(controls, headline, title, curves, table, note);
 }
 
