@@ -29,7 +29,7 @@ import time
 from collections import Counter
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from autograder import record
@@ -58,7 +58,7 @@ def make_job(
     """
     job = {
         "notebook_id": notebook_id,
-        "source": source,
+        "source": json.dumps(source, sort_keys=True),
         "submission": base64.b64encode(submission).decode("ascii"),
         "seed": seed.hex(),
         "limits": asdict(limits),
@@ -78,18 +78,16 @@ def grade_submission(job: bytes) -> bytes:
     The result holds `verdicts` (a dict per exercise, in order), `notebook` (autograded, None when
     it could not be read), `repairs`, `problems` (of the display run) and `seconds` per stage.
     """
-    import nbformat
-
     from autograder.restore import Unreadable, restore
     from autograder.sandbox import Limits, SandboxError
 
     clock = _Clock()
     task = json.loads(job)
-    source = nbformat.from_dict(task["source"])
+    source, blank = _instructors(task["source"])
     limits = Limits(**task["limits"])
     warm = _start_warm(task["sandbox"], limits)  # imports go on while the notebook is restored
     try:
-        restored = restore(base64.b64decode(task["submission"]), source)
+        restored = restore(base64.b64decode(task["submission"]), source, blank)
     except Unreadable as error:
         return _pack(zeros(source, error.status, error.message), seconds=clock.stages())
     clock.lap("restore")
@@ -114,15 +112,35 @@ def grade_submission(job: bytes) -> bytes:
     )
 
 
+@lru_cache(maxsize=16)
+def _instructors(text):
+    """The instructor's notebook and what was handed out of it: read only, shared by all jobs."""
+    import nbformat
+
+    from autograder.restore import blank_notebook
+
+    source = nbformat.from_dict(json.loads(text))
+    return source, blank_notebook(source)
+
+
 def _run_judged(task, source, restored, warm, limits, clock):
-    """The judge's verdicts, then the display run of what went well enough to be shown."""
+    """The judge's verdicts, and what the cells show."""
+    from autograder.display import Show, language_info
     from autograder.judge import Step, judge_notebook
-    from autograder.kernel import display_run
 
     student_warm, judge_warm = warm
     notebook = restored.notebook
     cells = record.graded_cells(source)
     points = {e: p for e, grade_id, p in cells if grade_id.startswith("test_")}
+    # Shown are the cells that the feedback shows: demonstrations are the instructor's, and cost
+    # more than all the rest.
+    show = Show(
+        [
+            (c.id, _without_hidden_lines(c))
+            for c in notebook.cells
+            if c.cell_type == "code" and _is_shown(c) and c.source.strip()
+        ]
+    )
     judged = judge_notebook(
         task["notebook_id"],
         [Step(*step) for step in restored.judged_cells()],
@@ -136,22 +154,41 @@ def _run_judged(task, source, restored, warm, limits, clock):
             name: base64.b64decode(data) if isinstance(data, str) else data[0]
             for name, data in task["files"].items()
         },
+        show=show,
     )
     clock.lap("judge")
-    # Shown are the cells that the feedback shows. What hung or crashed before a judge would do so
-    # again, and take as long; demonstrations are the instructor's, and cost more than all the rest.
-    hurt = {e for e, v in judged.items() if v.status in ("timeout", "memory", "crash")}
-    skip = {c.id for c in notebook.cells if not _is_shown(c) or _exercise(c) in hurt}
-    shown = _without_hidden_lines(notebook)
-    shown, problems = display_run(shown, student_warm, limits, skip=frozenset(skip))
-    for cell, ran in zip(notebook.cells, shown.cells, strict=True):
-        if cell.cell_type == "code":
-            cell.outputs = ran.outputs
-            cell.execution_count = ran.get("execution_count")
+    problems = []
+    if show.outputs is None:
+        problems = _run_kernel(notebook, judged, show, student_warm, limits)
+    else:
+        for cell in notebook.cells:
+            if cell.id in show.outputs:
+                cell.execution_count, cell.outputs = show.outputs[cell.id]
     record.keep_safe_outputs(notebook)
     record.write_scores(notebook, judged)
+    notebook.metadata.pop("widgets", None)
+    notebook.metadata.setdefault("language_info", language_info())
     clock.lap("display")
     return notebook, _verdicts(cells, judged, notebook), _lines(problems)
+
+
+def _run_kernel(notebook, judged, show, warm, limits):
+    """Run the cells of `show` in a Jupyter kernel, put in what they show, return the problems.
+
+    What hung or crashed before a judge would do so again, and take as long: it is left out.
+    """
+    from autograder.kernel import display_run
+
+    shown = dict(show.cells)
+    hurt = {e for e, v in judged.items() if v.status in ("timeout", "memory", "crash")}
+    skip = {c.id for c in notebook.cells if c.id not in shown or _exercise(c) in hurt}
+    sources = {c.id: c.source for c in notebook.cells}
+    for cell in notebook.cells:
+        cell.source = shown.get(cell.id, cell.source)
+    _, problems = display_run(notebook, warm, limits, skip=frozenset(skip))
+    for cell in notebook.cells:
+        cell.source = sources[cell.id]
+    return problems
 
 
 def _run_inline(task, notebook, warm, limits, clock):
@@ -244,16 +281,12 @@ def _is_shown(cell):
     return "setup" in cell.metadata.get("tags", ()) or _exercise(cell) is not None
 
 
-def _without_hidden_lines(notebook):
-    """A copy whose test cells end before the hidden region: the display run never reaches it."""
-    from copy import deepcopy
-
-    shown = deepcopy(notebook)
-    for cell in shown.cells:
-        head, mark, rest = cell.source.partition("### BEGIN HIDDEN TESTS")
-        if mark and cell.metadata.get("nbgrader", {}).get("grade"):
-            cell.source = head.rstrip() + rest.partition("### END HIDDEN TESTS")[2]
-    return shown
+def _without_hidden_lines(cell):
+    """The source of a cell; of a test cell it ends before the hidden region."""
+    head, mark, rest = cell.source.partition("### BEGIN HIDDEN TESTS")
+    if mark and cell.metadata.get("nbgrader", {}).get("grade"):
+        return head.rstrip() + rest.partition("### END HIDDEN TESTS")[2]
+    return cell.source
 
 
 def _lines(problems):
@@ -294,9 +327,8 @@ def _start_warm(sandbox, limits):
     key = (sandbox, limits)
     if getattr(_here, "key", None) != key:
         close_warm()
-        preload = [*warm.PRELOAD["judge"], "autograder.judge:preload"]
         _here.pair = [warm.start_warm("student", sandbox, limits, wait=False)]
-        _here.pair.append(warm.start_warm("judge", sandbox, limits, preload=preload, wait=False))
+        _here.pair.append(warm.start_warm("judge", sandbox, limits, wait=False))
         _here.key = key
     return _here.pair
 
@@ -667,6 +699,7 @@ def _result(verdicts):
 def _keep(out, gradebook, submission, result, source):
     """Write one result everywhere. `result` gets student and assignment, and manual scores."""
     import nbformat
+    from nbformat.v4.nbjson import writes
 
     from autograder import feedback
 
@@ -689,7 +722,8 @@ def _keep(out, gradebook, submission, result, source):
             record.by_hand(v, recorded)
     path = Path(out) / "autograded" / student / assignment / f"{assignment}.ipynb"
     if notebook:
-        record.write_atomically(path, nbformat.writes(notebook) + "\n")
+        # nbformat.writes would check it against the schema; made of our own cells, it is right.
+        record.write_atomically(path, writes(notebook) + "\n")
     else:
         path.unlink(missing_ok=True)  # of an earlier, readable submission
     result["seconds"]["record"] = time.perf_counter() - started

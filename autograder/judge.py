@@ -30,6 +30,7 @@ from pathlib import Path
 
 from autograder import channel
 from autograder.judging import (
+    IMPORTED,
     Draw,
     Fail,
     Property,
@@ -86,6 +87,7 @@ def judge_notebook(
     files: Mapping[str, bytes | str] | None = None,
     debug: bool = False,
     only: Iterable[str] | None = None,
+    show=None,
 ) -> dict[str, Verdict]:
     """Run the cells `steps` in order and test each exercise after its cell.
 
@@ -95,6 +97,7 @@ def judge_notebook(
     hidden tests to use in place of autograder/hidden/<notebook_id>.py. files: what was handed in
     beside the notebook, name -> bytes, or a line that says why it could not be read. debug:
     messages for the authors of hidden tests, not for students. only: judge these exercises alone.
+    show: a display.Show, whose cells are run beside the first student process, before all tests.
     Returns a verdict for every exercise, whatever the submission does.
     """
     steps = list(steps)
@@ -120,7 +123,12 @@ def judge_notebook(
         return {s.exercise for s in steps if s.kind == "solution"} & wanted - set(verdicts)
 
     while waiting() and time.monotonic() < end:
-        with _Pair(student_warm, judge_warm, settings, limits) as pair:
+        with _Pair(student_warm, judge_warm, settings, limits, show) as pair:
+            if show is not None:
+                began, shown, show = time.monotonic(), show, None
+                if not shown.take(pair.shows, limits):
+                    end += time.monotonic() - began
+                    continue
             for number, step in enumerate(steps):
                 if not waiting() or time.monotonic() >= end:
                     break
@@ -227,15 +235,19 @@ class _Lost(Exception):
 class _Pair:
     """A student process, a judge process, and the worker's line to the judge."""
 
-    def __init__(self, student_warm, judge_warm, settings: dict, limits):
+    def __init__(self, student_warm, judge_warm, settings: dict, limits, show=None):
         self.lost = False
         self.children = []
         self.line, judge_line = socket.socketpair()
         judge_end, student_end = socket.socketpair()
+        self.shows, display_end = socket.socketpair()
         try:
-            with judge_line, judge_end, student_end:
+            with judge_line, judge_end, student_end, display_end:
                 self.student = student_warm.fork(
-                    "autograder.student:serve", b"", [student_end.fileno()], limits
+                    "autograder.student:serve",
+                    b"" if show is None else show.order(limits),
+                    [student_end.fileno(), display_end.fileno()],
+                    limits,
                 )
                 self.children.append(self.student)
                 self.judge = judge_warm.fork(
@@ -255,8 +267,9 @@ class _Pair:
 
     def __exit__(self, *_) -> None:
         self.line.close()
+        self.shows.close()
         for child in self.children:
-            child.kill()
+            child.kill(wait=False)  # its supervisor sees to the end of all below it
 
     def execute(self, step: Step, seconds: float) -> None:
         order = ["exec", step.exercise or "", step.source, seconds]
@@ -364,6 +377,7 @@ def preload() -> None:
     """In judge-warm: import all hidden tests, so that a fork has them at once."""
     for path in sorted((Path(__file__).parent / "hidden").glob("[0-9]*.py")):
         importlib.import_module(f"autograder.hidden.{path.stem}")
+        IMPORTED[path.stem] = path.read_text()
 
 
 def run(payload: bytes, fds: list[int]) -> None:

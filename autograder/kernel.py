@@ -12,7 +12,6 @@ path the student could replace. Messages are bounded in size and number, and mal
 import asyncio
 import json
 import os
-import platform
 import secrets
 import shutil
 import socket
@@ -26,6 +25,7 @@ from queue import Empty
 import zmq
 from ipykernel.iostream import OutStream
 from ipykernel.kernelapp import IPKernelApp
+from IPython.core.interactiveshell import InteractiveShell
 from jupyter_client.asynchronous import AsyncKernelClient
 from jupyter_client.channels import AsyncZMQSocketChannel
 from jupyter_client.kernelspec import KernelSpec
@@ -37,12 +37,12 @@ from nbformat.v4 import new_output
 from traitlets import Any, Type
 from traitlets.config import Config
 
+from autograder.display import language_info, well_formed
 from autograder.sandbox import Limits
 
 CHANNELS = ("shell", "iopub", "stdin", "control")
 MAX_RESTARTS = 5
 GRACE_SECONDS = 2  # from the interrupt of a cell to the end of its kernel
-MAX_DEPTH = 60  # of the lists and dicts in an output: converters and JSON writers recurse
 RESERVE = 64 * 1024  # bytes that each cell may show after the notebook's output was cut
 FLOOD = 32  # times output_bytes: who sends more than this is stopped, not only cut
 
@@ -109,6 +109,8 @@ def serve_kernel(payload: bytes, fds: list[int]) -> None:
     config = Config()
     config.HistoryManager.hist_file = ":memory:"
     config.IPKernelApp.outstream_class = f"{__name__}.BoundedStream"
+    if InteractiveShell.initialized():  # that of the judged runs, see student.py
+        type(InteractiveShell.instance()).clear_instance()
     app = ForkedKernel.instance(config=config, transport="ipc", ip="kernel")
     app.listening = fds
     app.shell_port, app.iopub_port, app.stdin_port, app.control_port = 1, 2, 3, 4
@@ -324,36 +326,9 @@ def _well_formed(message) -> bool:
     """Whether a message has the parts that nbclient reads, of the types it takes for granted."""
     content = message["content"]
     parts = (message["header"], message["parent_header"], content, message["metadata"])
-    if not all(isinstance(part, dict) for part in parts) or not _shallow(content, MAX_DEPTH):
-        return False
-    kind = message["msg_type"]
-    fields = {
-        "stream": {"name": str, "text": str},
-        "display_data": {"data": dict, "metadata": dict},
-        "update_display_data": {"data": dict, "metadata": dict},
-        "execute_result": {"data": dict, "metadata": dict, "execution_count": int},
-        "error": {"ename": str, "evalue": str, "traceback": list},
-        "status": {"execution_state": str},
-        "execute_reply": {"status": str},
-    }.get(kind, {})
-    if not all(isinstance(content.get(name), of) for name, of in fields.items()):
-        return False
-    if kind == "stream":
-        return content["name"] in ("stdout", "stderr")
-    if kind == "error":
-        return all(isinstance(line, str) for line in content["traceback"])
-    if "data" in fields:
-        texts = {k: v for k, v in content["data"].items() if not k.endswith("json")}
-        return all(isinstance(v, str) for v in texts.values())
-    return isinstance(kind, str)
-
-
-def _shallow(value, depth: int) -> bool:
-    if isinstance(value, dict):
-        value = value.values()
-    elif not isinstance(value, list):
-        return True
-    return depth > 0 and all(_shallow(part, depth - 1) for part in value)
+    return all(isinstance(part, dict) for part in parts) and well_formed(
+        message["msg_type"], content
+    )
 
 
 # ------------------------------------------------------------------------------------- the run
@@ -420,7 +395,7 @@ class _Run:
         finally:
             await self._stop()
         self.notebook.metadata.pop("widgets", None)
-        self.notebook.metadata.setdefault("language_info", _language_info())
+        self.notebook.metadata.setdefault("language_info", language_info())
         return self.notebook, self.problems
 
     def _runs(self, index: int) -> bool:
@@ -628,16 +603,3 @@ async def _first(task, event, timeout):
         await asyncio.wait({task, waiting}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
     finally:
         waiting.cancel()
-
-
-def _language_info() -> dict:
-    """What a stock kernel reports of itself; the worker's Python is the kernel's."""
-    return {
-        "name": "python",
-        "version": platform.python_version(),
-        "mimetype": "text/x-python",
-        "codemirror_mode": {"name": "ipython", "version": 3},
-        "pygments_lexer": "ipython3",
-        "nbconvert_exporter": "python",
-        "file_extension": ".py",
-    }

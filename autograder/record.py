@@ -294,19 +294,17 @@ def record_submission(
     with quiet():
         from nbgrader import utils
 
-    gradebook.update_or_create_student(student)
-    when = {"timestamp": timestamp} if timestamp else {}
-    gradebook.update_or_create_submission(assignment, student, **when)
-    submission = gradebook.find_submission_notebook(assignment, assignment, student)
+    submission, names = _submitted(gradebook, student, assignment, timestamp)
     cells = {c.metadata.nbgrader.grade_id: c for c in (notebook.cells if notebook else ())
              if "nbgrader" in c.metadata}  # fmt: skip
     scores = {}
     # One pass over the submission's own grades and one commit; nbgrader's SaveAutoGrades decides
     # the same with the same functions, but opens the database anew and commits for every cell.
     for grade in submission.grades:
-        cell = cells.get(grade.name)
+        name = names[grade.cell_id]
+        cell = cells.get(name)
         auto = 0.0 if cell is None else utils.determine_grade(cell)[0]
-        if grade.name in ungraded:
+        if name in ungraded:
             auto = None
         changed = auto != grade.auto_score
         grade.auto_score = auto
@@ -314,17 +312,61 @@ def record_submission(
         grade.needs_manual_grade = changed if by_hand else auto is None
         extra = grade.extra_credit or 0.0
         if by_hand:
-            scores[grade.name] = grade.manual_score + extra
+            scores[name] = grade.manual_score + extra
         else:
-            scores[grade.name] = None if auto is None else auto + extra
+            scores[name] = None if auto is None else auto + extra
     for comment in submission.comments:
-        cell = cells.get(comment.name)
+        cell = cells.get(names[comment.cell_id])
         untouched = cell is None or (
             cell.metadata.nbgrader.get("checksum") == utils.compute_checksum(cell)
         )
         comment.auto_comment = "No response." if untouched else None
     gradebook.db.commit()
     return scores
+
+
+def _submitted(gradebook, student, assignment, timestamp):
+    """(the gradebook's entry of a submission, made if there is none; cell id -> grade_id).
+
+    Nothing is committed. nbgrader's own functions for this commit after each step, and load every
+    cell and student again.
+    """
+    with quiet():
+        from nbgrader import api, utils
+        from sqlalchemy import select
+
+    db = gradebook.db
+    found = db.execute(
+        select(
+            api.Notebook.id,
+            api.Notebook.assignment_id,
+            api.BaseCell.id,
+            api.BaseCell.name,
+            api.BaseCell.type,
+        )
+        .join(api.Assignment, api.Assignment.id == api.Notebook.assignment_id)
+        .outerjoin(api.BaseCell, api.BaseCell.notebook_id == api.Notebook.id)
+        .where(api.Assignment.name == assignment, api.Notebook.name == assignment)
+    ).all()
+    notebook_id, assignment_id = found[0][:2]
+    if db.get(api.Student, student) is None:
+        db.add(api.Student(id=student))
+    handed_in = db.scalars(
+        select(api.SubmittedAssignment).filter_by(assignment_id=assignment_id, student_id=student)
+    ).one_or_none()
+    if handed_in is None:
+        handed_in = api.SubmittedAssignment(assignment_id=assignment_id, student_id=student)
+        made = api.SubmittedNotebook(notebook_id=notebook_id, assignment=handed_in)
+        for *_, cell_id, _, kind in found:
+            if kind in ("GradeCell", "TaskCell"):
+                made.grades.append(api.Grade(cell_id=cell_id))
+            if kind in ("SolutionCell", "TaskCell"):
+                made.comments.append(api.Comment(cell_id=cell_id))
+        db.add(handed_in)
+    if timestamp:
+        handed_in.timestamp = utils.parse_utc(timestamp)
+    names = {cell_id: name for *_, cell_id, name, _ in found}
+    return next(n for n in handed_in.notebooks if n.notebook_id == notebook_id), names
 
 
 def take_manual_scores(gradebook, result):

@@ -16,22 +16,28 @@ import types
 
 import numpy
 import torch
+from IPython.core.displayhook import DisplayHook
+from IPython.core.displaypub import DisplayPublisher
 from IPython.core.interactiveshell import InteractiveShell
 from torch import nn
+from traitlets import Type
 from traitlets.config import Config
 
-from autograder import channel
+from autograder import channel, display
 
 
 def serve(payload: bytes, fds: list[int]) -> None:
-    """Answer requests on the socket fds[0] until the judge hangs up. `payload` is not used: the
-    judge sends all there is to know, and nothing about the hidden tests is known here."""
+    """Answer requests on the socket fds[0] until the judge hangs up. Before that, if there is a
+    payload, run its cells beside this process and send what they show on fds[1] (display.py).
+    The judge sends all else there is to know; nothing about the hidden tests is known here."""
     with open(os.devnull, "r+b") as nowhere:
         for fd in (0, 1, 2):
             os.dup2(nowhere.fileno(), fd)
     sys.stdin = open(0, closefd=False)  # noqa: SIM115 (they live as long as the process)
     sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
     sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
+    if payload:
+        display.beside(prepare(), payload, fds[1], fds[:1])
     os.environ["MPLBACKEND"] = "Agg"
     _Server(socket.socket(fileno=fds[0])).run()
 
@@ -43,7 +49,7 @@ class _Undefined(Exception):
 class _Server:
     def __init__(self, sock: socket.socket):
         self.sock = sock
-        self.shell = _shell()
+        self.shell = prepare()
         self.objects: dict[int, object] = {}
         self.serial = 0  # of the request that is being answered
         self.lock = threading.RLock()  # callbacks from a student's threads take turns
@@ -274,19 +280,71 @@ def _describe(error: BaseException) -> tuple[list[str], str]:
     return names, text
 
 
+class _Hook(DisplayHook):
+    """The value of a cell's last line."""
+
+    def write_output_prompt(self):
+        pass
+
+    def write_format_data(self, format_dict, md_dict=None):
+        if self.shell.shown is not None:
+            facts = {"data": format_dict, "metadata": md_dict or {}}
+            self.shell.shown.add("execute_result", execution_count=self.prompt_count, **facts)
+
+    def finish_displayhook(self):
+        self._is_active = False
+
+
+class _Publisher(DisplayPublisher):
+    """What `display` and pictures send."""
+
+    def publish(self, data, metadata=None, *_, update=False, **__):
+        shown = self.shell.shown
+        if shown is not None and update:
+            shown.odd = True
+        elif shown is not None:
+            shown.add("display_data", data=data, metadata=metadata or {})
+
+    def clear_output(self, wait=False):
+        if self.shell.shown is not None:
+            self.shell.shown.odd = True
+
+
 class _Shell(InteractiveShell):
     """A plain IPython shell: magics, `!commands` and top-level await work as in the notebook."""
+
+    displayhook_class = Type(_Hook)
+    display_pub_class = Type(_Publisher)
+    shown: display.Shown | None = None  # None in the judged run, whose outputs nobody reads
+
+    def init_hooks(self):
+        super().init_hooks()
+        self.set_hook("show_in_pager", lambda *_: None, 99)
 
     def enable_gui(self, gui=None):
         """`%matplotlib inline` asks for it; there is no event loop to enable."""
 
     def showtraceback(self, *args, **kwargs):
-        """Nobody reads tracebacks here, and rendering one takes longer than most calls."""
+        if self.shown is not None:  # rendering one takes longer than most calls
+            super().showtraceback(*args, **kwargs)
 
-    showsyntaxerror = showtraceback
+    def showsyntaxerror(self, *args, **kwargs):
+        if self.shown is not None:
+            super().showsyntaxerror(*args, **kwargs)
+
+    def _showtraceback(self, etype, evalue, stb):
+        self.shown.add("error", ename=etype.__name__, evalue=str(evalue), traceback=stb)
 
 
-def _shell() -> InteractiveShell:
-    config = Config()
-    config.HistoryManager.enabled = False  # no sqlite file, no thread
-    return _Shell.instance(config=config)
+def prepare() -> InteractiveShell:
+    """The shell of this process. Called in the warm process, so that a fork has it at once."""
+    if not InteractiveShell.initialized():
+        config = Config()
+        config.HistoryManager.enabled = False  # no sqlite file, no thread
+        shell = _Shell.instance(config=config)
+        # What IPython imports and compiles only at the first cell and at the first error.
+        shell.shown = display.Shown(1 << 20)
+        shell.run_cell("1 / 0", store_history=False)
+        shell.shown = sys.last_value = sys.last_traceback = None
+        shell.reset()
+    return InteractiveShell.instance()

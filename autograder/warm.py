@@ -5,7 +5,7 @@
          └ warm process                    serve(): imports, then forks on request; one thread
             └ supervisor, one per fork     _supervise(): watches memory, reports how it ended
                └ process 1 of the fork     _first_process(): the inner wall, confine.py; reaps
-                  └ the fork itself        calls `module:function`
+                  └ the fork itself        calls `module:function`; a judge is process 1 itself
 
 Whatever dies, everything below it dies: a fork's process tree ends with its process 1, the
 supervisor kills that one when the worker's end of the fork's control socket closes, and the kernel
@@ -51,13 +51,15 @@ LIBRARIES = [
     "torch.nn.functional",
     "torch.utils.data",
     "numpy",
-    "matplotlib.pyplot",
     "transformers",
     "transformers.models.llama.modeling_llama",
     "transformers.models.mixtral.modeling_mixtral",
     "transformers.cache_utils",
     "transformers.generation.utils",
     "peft",
+]
+NOTEBOOK = [
+    "matplotlib.pyplot",
     "datasets",
     "IPython",
     "ipykernel.kernelapp",
@@ -69,6 +71,7 @@ LIBRARIES = [
     "IPython.core.oinspect",
     "IPython.extensions.storemagic",
     "IPython.utils.wildcard",
+    "jupyter_client.jsonutil",
     "tornado.platform.asyncio",
     "sqlite3",
     "ipywidgets",
@@ -77,9 +80,11 @@ LIBRARIES = [
 ]
 # Only cells that are not run in grading import these; trl is slow to import.
 NOT_LOADED = "course_lib.experiments."
+REHEARSE = "autograder.rehearsal:rehearse"
 PRELOAD = {
-    "student": [*LIBRARIES, "autograder.kernel", "autograder.student"],
-    "judge": [*LIBRARIES, "autograder.judging", "autograder.judge:preload"],
+    "student": [*LIBRARIES, *NOTEBOOK, REHEARSE, "autograder.kernel", "autograder.student:prepare"],
+    # The hidden tests import what they need; a smaller process is cheaper to fork.
+    "judge": [*LIBRARIES, REHEARSE, "autograder.judge:preload"],
 }
 WATCH_SECONDS = 0.1
 HELLO_SECONDS = 60
@@ -470,11 +475,11 @@ def _supervise(task: dict, control: socket.socket, body: int, fds: list[int]) ->
         os.close(fd)
     reason = _watch(task["limits"], control, child, warm_pid)
     _end(child, isolated)
-    report = os.read(status_in, 64) if isolated else b""
-    if isolated:
-        status = int(report or 9)
+    if isolated and task["role"] == "student":
+        status = int(os.read(status_in, 64) or 9)
     else:
         status = _fork_status.get(child, 9)
+    if scratch:
         shutil.rmtree(scratch, ignore_errors=True)
     code = os.waitstatus_to_exitcode(status)
     if reason is None:
@@ -597,7 +602,11 @@ def _become_fork(task, function, control, body, fds, status_out, scratch) -> Non
             keep = [str(path) for path in (*python_paths(), *course_paths())]
             hide = [str(PACKAGE)] if task["role"] == "student" else []
             confine.own_files_and_network(task["uid"], task["limits"]["scratch_bytes"], keep, hide)
-            _first_process(task["uid"], status_out, (control.fileno(), body, *fds))
+            if task["role"] == "student":
+                _first_process(task["uid"], status_out, (control.fileno(), body, *fds))
+            else:  # it starts no others, so it needs no process 1 beside it
+                confine.drop_rights(task["uid"])
+                confine.prctl(confine.PR_SET_PDEATHSIG, signal.SIGKILL)
             scratch = confine.SCRATCH
         os.close(status_out)
         _prepare(task, scratch)

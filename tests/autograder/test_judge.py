@@ -446,7 +446,7 @@ class FakeChild:
     def wait(self, timeout=None):
         return None
 
-    def kill(self):
+    def kill(self, wait=True):
         pass
 
 
