@@ -192,7 +192,8 @@ def compare_methods(load, tokenizer, data, steps: int, batch: int, seed: int = 0
         return encode(tokenizer, pairs)
 
     drawn = random.Random(f"methods/{seed}").sample(data.train, min(len(data.train), 1000))
-    parts = rows(drawn, "answer"), *(rows(data.validation[:64], j) for j in ("answer", "question"))
+    held_out = data.validation[: 64 if small else 24]
+    parts = rows(drawn, "answer"), *(rows(held_out, judged) for judged in ("answer", "question"))
     found = []
     for name, (wrap, lr) in methods.items():
         torch.manual_seed(seed)
