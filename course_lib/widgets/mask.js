@@ -55,10 +55,11 @@ function render({ model, el }) {
     else if (ends < wanted) verdict = "It was cut: an answer has lost its closing marker, and nothing teaches it to stop there.";
     headline.replaceChildren(
       element("b", {}, `${learned.length} of ${kept.length} tokens are learned`),
-      `. ${verdict}`,
+      ` (${POLICIES[state.policy][0]}). ${verdict}`,
     );
+    const t = state.position = Math.min(state.position, kept.length - 2);
     positions.querySelector("input").max = kept.length - 2;
-    const t = Math.min(state.position, kept.length - 2);
+    positions.querySelector("output").textContent = String(t);
     turns.replaceChildren();
     let row = null, turn = -1;
     all.forEach((each, i) => {
