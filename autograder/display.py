@@ -53,7 +53,8 @@ class Show:
 
     def take(self, line: socket.socket, limits) -> bool:
         """Fill `outputs` from the socket and close it; False if the attempt was given up."""
-        end, left, found = time.monotonic() + SECONDS, limits.output_bytes, {}
+        end = time.monotonic() + min(SECONDS, limits.cell_seconds)
+        left, found = limits.output_bytes, {}
         with line, suppress(OSError, ValueError, RecursionError):
             for name, _ in self.cells:
                 [size] = _FRAME.unpack(_read(line, _FRAME.size, end))
