@@ -198,6 +198,7 @@ def _namespaces() -> list[str]:
     return options
 
 
+@cache
 def python_paths() -> list[Path]:
     """The folders Python itself needs: the prefixes, and where the interpreter's links lead."""
     found = {Path(sys.prefix), Path(sys.base_prefix), Path(sys.base_exec_prefix)}
@@ -209,6 +210,7 @@ def python_paths() -> list[Path]:
     return sorted(path for path in found if path != Path("/"))
 
 
+@cache
 def course_paths() -> list[Path]:
     """The folders of the packages course_lib (if it can be found) and autograder."""
     from importlib.util import find_spec

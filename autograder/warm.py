@@ -405,6 +405,7 @@ def serve(number: int) -> None:
     except Exception as error:
         _send(control, {"error": f"warm {setup['role']}: {type(error).__name__}: {error}"})
         return
+    python_paths(), course_paths()  # kept: every fork asks for them
     import gc
 
     gc.collect()
