@@ -434,7 +434,9 @@ def half_precision(student, draw):
     check_equal(student.value(held[1]), labels, "labels after the call")
     large = 200 * draw.normal(2, 4, 9)  # exp of these is not finite
     marks = labels_of(draw, 2, 4, 9)
-    check_close(student.sft_loss(large, marks), slow_loss(large, marks).float())
+    # Where every label is the likeliest token the loss is next to nothing, and float32 rounds
+    # differences of logits of several hundred to some 1e-4.
+    check_close(student.sft_loss(large, marks), slow_loss(large, marks).float(), atol=1e-3)
 
 
 # ---------------------------------------------------------------- train_step
