@@ -24,7 +24,7 @@ from autograder.judging import (
 
 DRAWS, OFF = 400, 0.088  # calls of a test of proportions, and how far off a share may be
 FEW = 6  # calls with other generators that must not all agree, each among 63 tokens or more
-UNLIKELY = 1e-8  # for one comparison in `follows_target`
+UNLIKELY = 5e-9  # for one comparison in `follows_target`
 
 # ---------------------------------------------------------------- acceptance_probability
 
@@ -616,19 +616,29 @@ def all_accepted(student, draw):
             raise Fail("draft = target: too many calls of the target")
 
 
-# Temperature, k, texts, tokens of each. At a low temperature a random model repeats itself, which
-# tells little. Several short texts tell as much as a long one, and no call takes long.
-SAMPLED = ((1.5, 2, 5, 200), (2.5, 3, 2, 150))
+# Temperature, k, texts, tokens of each, how much sharper the draft is made. At a low temperature a
+# random model repeats itself, which tells little. Several short texts tell as much as a long one,
+# and no call takes long. The second is for mistakes that show only where guesses are often rejected
+# and where the temperature changes the draft a lot.
+SAMPLED = ((1.5, 2, 5, 200, 1), (4.0, 4, 8, 200, 3))
 LEANS = (0.2, 0.4, 0.8, 1.6)  # the first is best for the largest variance, the last for a small one
 
 
-def scores(p, q) -> list[torch.Tensor]:
-    """Functions of the token, in [0, 1], in which a wrong answer would differ from the target."""
+def scores(p, q, after) -> list[torch.Tensor]:
+    """Functions of the token, in [0, 1], in which a wrong answer would differ from the target.
+
+    p, q: (N, V). after: (N, 1) in [0, 1], how unlikely the token before was as an accepted guess:
+    what one uniform number for a whole round accepts next is then anything."""
+    often = (2 * p < q).double()  # what a hard threshold never lets through
+    favourite = F.one_hot(q.argmax(-1), q.shape[-1]).double()
     return [
         (q / p).clamp(max=1),  # leans to the draft, or away from it
-        (2 * p < q).double(),  # what a hard threshold never lets through
+        often,
+        favourite,
         p,  # too sharp or too flat
-        F.one_hot(q.argmax(-1), q.shape[-1]).double(),  # the draft's favourite
+        (-((q / p).log() ** 2)).exp(),  # where a residual of another draft's distribution differs
+        after * often,
+        after * favourite,
     ]
 
 
@@ -644,11 +654,13 @@ def follows_target(case, texts, temperature):
         torch.cat([rows(model, ids, temperature)[length - 1 : -1] for ids in texts])
         for model in (case.target, case.draft)
     )
-    new = torch.tensor([ids[length:] for ids in texts]).flatten()[:, None]
-    for f in scores(p, q):
+    new = torch.tensor([ids[length:] for ids in texts])
+    accepted = (p / q).gather(1, new.flatten()[:, None]).clamp(max=1).view_as(new)
+    after = F.pad(1 - accepted[:, :-1], (1, 0)).flatten()[:, None]
+    for f in scores(p, q, after):
         mean = (p * f).sum(-1)
         variance = float(((p * f * f).sum(-1) - mean**2).sum())
-        total = abs(float((f.gather(1, new)[:, 0] - mean).sum()))
+        total = abs(float((f.gather(1, new.flatten()[:, None])[:, 0] - mean).sum()))
         for a in LEANS:
             if a * total - (math.exp(a) - 1 - a) * variance > -math.log(UNLIKELY):
                 return False
@@ -664,8 +676,10 @@ def follows_target(case, texts, temperature):
     "guess i was drawn from. A cache that keeps rejected tokens shows here, too.",
 )
 def sampled_text(student, draw):
-    for temperature, k, count, n in SAMPLED:
+    for temperature, k, count, n, sharper in SAMPLED:
         case = Case(draw, 2)
+        with torch.no_grad():
+            case.draft.lm_head.weight.mul_(sharper)
         texts = []
         for _ in range(count):
             got = run(student, case, n, k, temperature, seed=draw.integers(1, 1 << 30))
