@@ -280,6 +280,8 @@ def test_a_lost_job_is_tried_again_once_then_recorded(tmp_path, monkeypatch):
     tries = []
 
     class Broken:
+        workers = 1
+
         def __init__(self, *_):
             pass
 

@@ -371,7 +371,7 @@ class FakeJudge:
     def submit(self, function, job):
         future = concurrent.futures.Future()
         task = json.loads(job)
-        source = nbformat.from_dict(task["source"])
+        source = nbformat.reads(task["source"], as_version=4)
         try:
             restored = restore(base64.b64decode(task["submission"]), source)
         except Unreadable:
