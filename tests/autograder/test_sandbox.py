@@ -182,6 +182,8 @@ def test_nothing_outside_scratch_is_writable(student):
         """
         places = ["/", "/usr", "/etc", "/dev", "/root", "/proc", repository, sys.prefix]
         places += [repository + "/course_lib", "/dev/pts", "/sys", "/run", "/home", "/var"]
+        if repository.startswith("/tmp/"):  # an empty folder of the fork's own /tmp
+            places.remove(repository)
         written = []
         for place in places:
             try:
