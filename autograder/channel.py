@@ -303,9 +303,7 @@ def _rebuild(data: bytearray, dtype, shape, requires_grad: bool, is_parameter: b
 
 def send_answer(sock: socket.socket, header: bytes, payload: bytes) -> None:
     """Student side: one data message."""
-    sock.sendall(_ANSWER.pack(_MAGIC, len(header), len(payload)) + header)
-    if payload:
-        sock.sendall(payload)
+    sock.sendall(b"".join((_ANSWER.pack(_MAGIC, len(header), len(payload)), header, payload)))
 
 
 def receive_answer(sock: socket.socket, deadline: float):

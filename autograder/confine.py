@@ -52,6 +52,26 @@ def mount(source: str, target: str, kind: str | None, flags: int, options: str =
     )
 
 
+# -------------------------------------------------------------------------------------- memory
+
+
+def huge_pages() -> None:
+    """Put what this process has in memory into huge pages, where the kernel can (Linux >= 6.1).
+
+    A fork then has far fewer page table entries to copy at its start and to take down at its end.
+    """
+    size, collapse = 1 << 21, 25  # MADV_COLLAPSE
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        addresses, rights, _, _, _, *name = line.split(maxsplit=5)
+        if rights != "rw-p" or name not in ([], ["[heap]"]):
+            continue
+        low, high = (int(address, 16) for address in addresses.split("-"))
+        low, high = -(-low // size) * size, high // size * size
+        if low < high:
+            with suppress(OSError):
+                _libc("madvise", ctypes.c_void_p(low), ctypes.c_size_t(high - low), collapse)
+
+
 # ---------------------------------------------------------------------------------- namespaces
 
 

@@ -320,16 +320,20 @@ class _Clock:
         return {**self.spent, "total": time.perf_counter() - self.began}
 
 
+def start_pair(sandbox, limits):
+    """The two warm processes, which are not ready yet."""
+    from autograder.warm import start_warm
+
+    pair = [start_warm("student", sandbox, limits, wait=False)]
+    return [*pair, start_warm("judge", sandbox, limits, wait=False)]
+
+
 def _start_warm(sandbox, limits):
     """This worker's two warm processes, started at its first job and kept for the others."""
-    from autograder import warm
-
     key = (sandbox, limits)
     if getattr(_here, "key", None) != key:
         close_warm()
-        _here.pair = [warm.start_warm("student", sandbox, limits, wait=False)]
-        _here.pair.append(warm.start_warm("judge", sandbox, limits, wait=False))
-        _here.key = key
+        _here.pair, _here.key = start_pair(sandbox, limits), key
     return _here.pair
 
 
@@ -651,7 +655,8 @@ def _run(jobs, keep, sources, limits, workers, scheduler, to_run, sandbox, tell)
 
         executor = Cluster(scheduler, seconds, sandbox, tell)
     else:
-        executor = LocalWorkers(max(1, min(workers or os.cpu_count() or 1, to_run)), seconds)
+        count = max(1, min(workers or os.cpu_count() or 1, to_run))
+        executor = LocalWorkers(count, seconds, lambda: start_pair(sandbox, limits))
     running = {}  # future -> (submission, job, key)
     failed = []  # the same, tried again at the end, each alone: what killed a worker kills no other
 

@@ -287,13 +287,12 @@ class _Pair:
 
     def test(self, exercise: str, points: float, seconds: float) -> Verdict:
         """The verdict on one exercise; what the judge says is checked, not believed."""
-        properties, times, last = [], [], time.perf_counter()
+        properties, times = [], []
         for reply in self._replies(["test", exercise, seconds], seconds, while_testing=True):
             match reply:
-                case ["property", str(title), bool(passed), str(message)]:
+                case ["property", str(title), bool(passed), str(message), float(took)]:
                     properties.append((_line(title), passed, _line(message)))
-                    times.append(time.perf_counter() - last)
-                    last = time.perf_counter()
+                    times.append(took)
                 case ["ungraded"]:
                     return Verdict(exercise, 0.0, points, "ungraded", "there is no hidden test")
                 case ["graded", float(share), str(message)] if 0.0 <= share <= 1.0:
@@ -392,8 +391,14 @@ def run(payload: bytes, fds: list[int]) -> None:
     tests = load_hidden(settings["notebook"], settings["hidden"])
     judge = _Judge(student, tests, bytes.fromhex(settings["seed"]), settings["debug"])
 
+    told = bytearray()
+
     def tell(*reply) -> None:
-        line.sendall(json.dumps(reply).encode() + b"\n")
+        nonlocal told
+        told += json.dumps(reply).encode() + b"\n"
+        if reply[0] != "property":  # they go with what ends them: the worker sleeps until then
+            line.sendall(told)
+            told = bytearray()
 
     for text in line.makefile("r", encoding="utf-8"):
         try:
@@ -442,8 +447,10 @@ class _Judge:
         deadline = time.monotonic() + seconds
         earned, failures = 0.0, []
         for item in properties:
+            began = time.perf_counter()
             problem = self.problem(item, deadline)
-            tell("property", item.title, problem is None, problem or "")
+            seconds = time.perf_counter() - began
+            tell("property", item.title, problem is None, problem or "", seconds)
             if problem is None:
                 earned += item.weight
                 continue
@@ -451,8 +458,7 @@ class _Judge:
             if item.core:
                 earned = 0.0
                 break
-        # Whatever this exercise left on the socket shall not be taken for an answer to the next.
-        self.student._begin(0, deadline)
+        self.student._settle()
         share = earned / sum(item.weight for item in properties)
         tell("graded", float(share), _summary(failures, len(properties)))
 

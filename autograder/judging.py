@@ -232,6 +232,7 @@ class Student:
         self._functions: list = []
         self._depth = 0
         self._serial = 0
+        self._seed: int | None = None  # goes with the next request
         # Handed in beside the notebook: name -> bytes, or a line that says why it was not read.
         self.files: dict[str, bytes | str] = {}
 
@@ -324,9 +325,13 @@ class Student:
     # ------------------------------------------------ for the judge
 
     def _begin(self, seed: int, deadline: float) -> None:
-        self._deadline = deadline
+        """A new test: before the next request, the student process forgets and seeds itself."""
+        self._deadline, self._seed = deadline, seed
         self._functions.clear()
-        self._ask("begin", seed)
+
+    def _settle(self) -> None:
+        """Whatever is left on the socket shall be found now, not taken for a later answer."""
+        self._ask("value", None)
 
     def _execute(self, source: str, seconds: float) -> None:
         self._ask("exec", source, seconds=seconds)
@@ -342,8 +347,8 @@ class Student:
         limit = time.monotonic() + (self._call_seconds if seconds is None else seconds)
         limit = min(limit, self._deadline)
         self._serial += 1
-        serial = self._serial
-        self._send((serial, *request), limit)
+        serial, seed, self._seed = self._serial, self._seed, None
+        self._send((serial, seed, *request), limit)
         callbacks = 0
         while True:
             message = self._receive(limit)

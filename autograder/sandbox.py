@@ -164,10 +164,6 @@ def environment(home: str = "/tmp/home") -> dict[str, str]:
         # One thread: the machine's cores grade different students, and a fork of a process that
         # has OpenMP threads hangs at its first parallel region.
         "OMP_NUM_THREADS": os.environ.get("GRADING_THREADS", "1"),
-        # All that was imported lies in huge pages, where there are some: a fork then has far fewer
-        # page table entries to copy at its start and to take down at its end.
-        "PYTHONMALLOC": "malloc",
-        "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
         "PYTHONHASHSEED": "0",  # sets print in the same order at every regrade
         "PYTHONDONTWRITEBYTECODE": "1",
         "HF_HUB_OFFLINE": "1",
@@ -253,9 +249,9 @@ def bwrap_command(role: str, inside: list[str], passwd_fd: int) -> list[str]:
     for name in ("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "alternatives", "fonts", "localtime"):
         command += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
     command += ["--ro-bind-data", str(passwd_fd), "/etc/passwd"]
-    # torch reads the processor's features and warns when it cannot; malloc looks for huge pages.
-    for name in ("/sys/devices/system/cpu", "/sys/kernel/mm/transparent_hugepage"):
-        command += [*_folders(Path(name)), "--ro-bind-try", name, name]
+    # torch reads the processor's features and warns when it cannot.
+    name = "/sys/devices/system/cpu"
+    command += [*_folders(Path(name)), "--ro-bind-try", name, name]
     command += ["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]
     pythons = [path for path in python_paths() if not path.is_relative_to("/usr")]
     checkout = PACKAGE.parent

@@ -24,6 +24,7 @@ from traitlets import Type
 from traitlets.config import Config
 
 from autograder import channel, display
+from course_lib import exercises
 
 
 def serve(payload: bytes, fds: list[int]) -> None:
@@ -90,8 +91,10 @@ class _Server:
         channel.send_answer(self.sock, *message)
 
     def answer(self, request: tuple) -> None:
-        before, (self.serial, operation, *arguments) = self.serial, request
+        before, (self.serial, seed, operation, *arguments) = self.serial, request
         try:
+            if seed is not None:
+                self.begin(seed)
             self.send("value", getattr(self, "do_" + operation)(*arguments))
         except channel.Closed:
             raise
@@ -127,14 +130,15 @@ class _Server:
             raise _Undefined
         return self.shell.user_ns[target]
 
-    # ------------------------------------------------ what the judge may ask
-
-    def do_begin(self, seed: int):
+    def begin(self, seed: int) -> None:
         """Forget kept objects and seed the generators, so that a regrade gives the same score."""
         self.objects.clear()
         random.seed(seed)
         numpy.random.seed(seed % 2**32)
-        torch.manual_seed(seed)
+        # torch.manual_seed also prepares, with a stack trace each, three kinds of devices not here.
+        torch.default_generator.manual_seed(seed)
+
+    # ------------------------------------------------ what the judge may ask
 
     def do_exec(self, source: str):
         result = self.shell.run_cell(source, store_history=False)
@@ -347,4 +351,6 @@ def prepare() -> InteractiveShell:
         shell.run_cell("1 / 0", store_history=False)
         shell.shown = sys.last_value = sys.last_traceback = None
         shell.reset()
+        for notebook in exercises.notebook_ids():
+            exercises.load_exercises(notebook)  # read once, for the visible checks
     return InteractiveShell.instance()

@@ -102,12 +102,27 @@ class Exit:
 # ----------------------------------------------------------------------------- in the worker
 
 
+# Warm processes that somebody else started for us to use: (role, mode) -> our socket to each.
+# Several workers of a machine share one pair: what takes longest is imported once.
+OFFERED: dict[tuple[str, str], socket.socket] = {}
+
+
 class Warm:
     """A warm process; use start_warm. A context manager: all forks end with it."""
 
-    def __init__(self, role: str, mode: str, limits: Limits, preload: list[str]):
+    def __init__(self, role: str, mode: str, limits: Limits, preload: list[str] | None):
+        """`preload` None: use the process that is OFFERED."""
         self.role, self.mode, self.limits = role, mode, limits
         self._lock = threading.Lock()
+        self.ready = False
+        self._process = self._log = self._home = None
+        if preload is None:
+            self._socket = OFFERED.pop((role, mode))
+        else:
+            self._start(preload)
+
+    def _start(self, preload: list[str]) -> None:
+        role, mode = self.role, self.mode
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
         self._home = tempfile.mkdtemp(prefix="warm-") if mode == "none" else None
         ours, theirs = socket.socketpair()
@@ -138,12 +153,18 @@ class Warm:
                 start_new_session=True,  # Ctrl-C is for the worker, which then ends us
             )
         _send(ours, {"role": role, "mode": mode, "as_root": as_root(), "preload": preload})
-        self.ready = False
 
     @property
     def pid(self) -> int:
         """The process that holds the whole warm process tree (bwrap, or the warm process)."""
         return self._process.pid
+
+    def share(self) -> socket.socket:
+        """A socket with which another process of this machine may use it too, see OFFERED."""
+        ours, theirs = socket.socketpair()
+        with theirs, self._lock:
+            _send(self._socket, {"serve": True}, [theirs.fileno()])
+        return ours
 
     def wait_ready(self, timeout: float = 300) -> "Warm":
         """Wait until everything is imported; SandboxError with the reason if that failed."""
@@ -189,8 +210,10 @@ class Warm:
         return Child(ours, self)
 
     def close(self) -> None:
-        """End the warm process and all its forks."""
+        """End the warm process and all its forks; one that was shared with us goes on."""
         self._socket.close()
+        if self._process is None:
+            return
         with suppress(ProcessLookupError):
             if self.mode == "bwrap":  # all below die with it
                 self._process.kill()
@@ -215,13 +238,16 @@ class Warm:
         except TimeoutError:
             raise SandboxError(f"the {self.role} process did not get ready in time") from None
         if message is None:
-            self._process.wait()
+            if self._process is not None:
+                self._process.wait()
             raise SandboxError(f"the {self.role} process did not start{self._last_words()}")
         if "error" in message:
             raise SandboxError(message["error"])
         return message
 
     def _last_words(self) -> str:
+        if self._log is None:
+            return ""
         with suppress(OSError, ValueError):
             self._log.seek(0)
             lines = self._log.read().decode(errors="replace").strip().splitlines()
@@ -244,8 +270,11 @@ def start_warm(
     the imports go on in the background and the first fork waits for them: start two, then wait.
     bwrap ends with the thread that started it: call this from a thread that stays.
     """
+    mode = resolve_mode(sandbox)
     modules = PRELOAD[role] if preload is None else preload
-    warm = Warm(role, resolve_mode(sandbox), limits or Limits(), modules)
+    if preload is None and (role, mode) in OFFERED:
+        modules = None
+    warm = Warm(role, mode, limits or Limits(), modules)
     if wait:
         try:
             warm.wait_ready()
@@ -387,7 +416,7 @@ def _readable(things: list, timeout: float | None) -> list:
 
 
 def serve(number: int) -> None:
-    """The warm process: import, say so, fork on every request, end with the worker."""
+    """The warm process: import, say so, fork on every request, end with who started it."""
     control = socket.socket(fileno=number)
     control.set_inheritable(False)
     linux = sys.platform.startswith("linux")
@@ -410,13 +439,26 @@ def serve(number: int) -> None:
 
     gc.collect()
     gc.freeze()  # a collection in a fork would otherwise copy every page it looks at
+    if linux:
+        confine.huge_pages()
     _send(control, {"ready": True})
+    lines = [control]  # of who started it, and of those it is shared with
     while True:
-        request, fds = _receive(control)
-        if request is None:
+        line = _readable(lines, None)[0]
+        request, fds = _receive(line)
+        if request is None and line is control:
             os._exit(0)  # nothing here is worth an orderly end
+        if request is None:
+            lines.remove(line)
+            line.close()
+            continue
+        if "serve" in request:
+            lines.append(socket.socket(fileno=fds[0]))
+            _send(lines[-1], {"ready": True})
+            continue
         if os.fork() == 0:
-            control.close()
+            for line in lines:
+                line.close()
             try:
                 _supervise(setup | request, socket.socket(fileno=fds[0]), fds[1], fds[2:])
             finally:
@@ -691,7 +733,7 @@ def _fresh_random() -> None:
     if "numpy.random" in sys.modules:
         sys.modules["numpy.random"].seed(seed)
     if "torch" in sys.modules:
-        sys.modules["torch"].manual_seed(seed)
+        sys.modules["torch"].default_generator.manual_seed(seed)
 
 
 def _only_these(fds: list[int], body: int, control: socket.socket) -> list[int]:

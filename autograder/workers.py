@@ -25,8 +25,11 @@ class LocalWorkers(concurrent.futures.Executor):
     each process has a thread that feeds it, so a death costs one job, and a hang ends in time.
     """
 
-    def __init__(self, workers, seconds):
-        self.workers, self.seconds = workers, seconds  # seconds for one job
+    def __init__(self, workers, seconds, start_warm=list):
+        """seconds: for one job. start_warm: makes the warm.Warm that all workers share; called by
+        the thread of the first `submit`, with which they end."""
+        self.workers, self.seconds, self.start_warm = workers, seconds, start_warm
+        self.warm = None
         self.jobs = queue.SimpleQueue()
         self.processes = set()
         self.closed = False
@@ -35,6 +38,8 @@ class LocalWorkers(concurrent.futures.Executor):
             thread.start()
 
     def submit(self, function, job):
+        if self.warm is None:
+            self.warm = self.start_warm()
         future = concurrent.futures.Future()
         self.jobs.put((future, function, job))
         return future
@@ -49,6 +54,8 @@ class LocalWorkers(concurrent.futures.Executor):
                 process.kill()
         for thread in self.threads:
             thread.join(timeout=5 if cancel_futures else None)
+        for warm in self.warm or ():
+            warm.close()
 
     def _feed(self):
         process = line = None
@@ -83,9 +90,15 @@ class LocalWorkers(concurrent.futures.Executor):
     def _start(self):
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        process = context.Process(target=_work, args=(theirs,), daemon=True)
+        offers = {}
+        for warm in self.warm:
+            with suppress(OSError):  # one that died: the worker starts its own
+                offers[warm.role, warm.mode] = warm.share()
+        process = context.Process(target=_work, args=(theirs, offers), daemon=True)
         process.start()
         theirs.close()
+        for offer in offers.values():
+            offer.close()
         self.processes.add(process)
         ours.recv_bytes()  # it is there: the clock of its first job starts now
         return process, ours
@@ -97,8 +110,11 @@ class LocalWorkers(concurrent.futures.Executor):
             self.processes.discard(process)
 
 
-def _work(line):
+def _work(line, offers):
     """A worker process: call functions by name on bytes until the driver hangs up."""
+    from autograder import warm
+
+    warm.OFFERED.update(offers)
     with suppress(OSError):
         os.setsid()  # Ctrl-C is for the driver, which then ends us
     if sys.platform.startswith("linux"):  # a killed driver cannot: not even a long import goes on

@@ -414,13 +414,14 @@ def random_state(draw, d_model, d_ff, n_experts, dtype=torch.float32):
 def clear_tokens(draw, gate, batch, length, k, margin=0.2, dtype=torch.float32):
     """(B, T, d) tokens whose k-th and next best scores are `margin` apart: no near ties."""
     n_experts, d_model = gate.shape
-    kept = []
+    kept = torch.empty(0, d_model, dtype=dtype)
     while len(kept) < batch * length:
-        token = draw.normal(d_model, dtype=dtype)
-        scores = (gate.double() @ token.double()).sort(descending=True).values
-        if k == n_experts or scores[k - 1] - scores[k] > margin:
-            kept.append(token)
-    return torch.stack(kept).view(batch, length, d_model)
+        tokens = draw.normal(4 * batch * length, d_model, dtype=dtype)
+        scores = (tokens.double() @ gate.double().T).sort(descending=True).values
+        if k < n_experts:
+            tokens = tokens[scores[:, k - 1] - scores[:, k] > margin]
+        kept = torch.cat([kept, tokens])
+    return kept[: batch * length].view(batch, length, d_model)
 
 
 def run_expert(state, e, x):
@@ -429,18 +430,19 @@ def run_expert(state, e, x):
 
 
 def mixture(state, x, k, expert=run_expert):
-    """The oracle, one token at a time, in float64; differentiable in x and the state."""
-    rows = []
-    for token in x.reshape(-1, x.shape[-1]).double():
-        weights = routed64(F.linear(token, state["gate.weight"].double()), k)
-        rows.append(sum(w * expert(state, e, token) for e, w in weights.items()))
-    return torch.stack(rows).view(x.shape).to(x.dtype)
+    """The oracle in float64: every expert sees every token, and its weight is 0 where it was not
+    chosen. Differentiable in x and the state."""
+    tokens = x.reshape(-1, x.shape[-1]).double()
+    weights = routed64(F.linear(tokens, state["gate.weight"].double()), k)
+    experts = range(weights.shape[1])
+    return sum(weights[:, e, None] * expert(state, e, tokens) for e in experts).view(x.shape).to(x)
 
 
 def routed64(scores, k):
-    """Expert -> weight of one token, in float64."""
-    chosen = scores.detach().argsort(descending=True)[:k].tolist()
-    return dict(zip(chosen, scores[chosen].softmax(0), strict=True))
+    """(N, E) weights of N tokens: the softmax over each one's k best scores, else 0."""
+    chosen = scores.detach().argsort(dim=-1, descending=True)[:, :k]
+    weights = scores.gather(-1, chosen).softmax(-1)
+    return torch.zeros_like(scores).scatter(-1, chosen, weights)
 
 
 def new_layer(student, draw, d_model, d_ff, n_experts, k, dtype=torch.float32):
@@ -553,10 +555,8 @@ def moe_sparse(student, draw):
         return moe_poisoned(student, draw)
     check_close(got, mixture(state, x, k, lambda _, e, t: slope[e] * t + t.sin()), rtol=5e-4)
     rows = x.view(-1, d_model).double()
-    wanted = {e: [] for e in range(n_experts)}
-    for row in rows:
-        for e in routed64(state["gate.weight"].double() @ row, k):
-            wanted[e].append(row)
+    weights = routed64(rows @ state["gate.weight"].double().T, k)
+    wanted = [rows[weights[:, e] > 0] for e in range(n_experts)]
     for e in range(n_experts):
         mine = torch.cat([torch.empty(0, d_model), *seen[e]]).double()
         if len(mine) > len(wanted[e]):
@@ -564,18 +564,18 @@ def moe_sparse(student, draw):
         if len(mine) < len(wanted[e]):
             raise Fail("an expert is not given all rows routed to it")
         if len(mine):
-            mine, want = (m[m[:, 0].argsort()] for m in (mine, torch.stack(wanted[e])))
+            mine, want = (m[m[:, 0].argsort()] for m in (mine, wanted[e]))
             check_close(mine, want, what="the rows of an expert")
 
 
 def moe_poisoned(student, draw):
     layer, state = new_layer(student, draw, 6, 8, 5, 2)
     x = clear_tokens(draw, state["gate.weight"], 1, 1, 2).expand(1, 4, 6).contiguous()
-    used = routed64(state["gate.weight"].double() @ x[0, 0].double(), 2)
+    used = routed64(x[0, :1].double() @ state["gate.weight"].double().T, 2)[0] > 0
     poison = {
         name: torch.full_like(value, math.nan)
         for name, value in state.items()
-        if name.startswith("experts.") and int(name.split(".")[1]) not in used
+        if name.startswith("experts.") and not used[int(name.split(".")[1])]
     }
     student.load_state(layer, poison)
     cotangent = draw.normal(1, 4, 6)

@@ -86,8 +86,7 @@ def _attention(q, k, v, causal, *, scale=None, offset=None, kv_head=None):
             out[b, h, i] = v[b, kv_head(h)].mean(0)
             continue
         keys, values = k[b, kv_head(h), :seen], v[b, kv_head(h), :seen]
-        weights = torch.softmax(torch.stack([scale * q[b, h, i].dot(key) for key in keys]), 0)
-        out[b, h, i] = sum(w * value for w, value in zip(weights, values, strict=True))
+        out[b, h, i] = torch.softmax(scale * (keys @ q[b, h, i]), 0) @ values
     return out
 
 

@@ -389,3 +389,59 @@ def test_torch_forks_do_not_share_random_numbers(warm_pair):
 def test_torch_allocation_beyond_the_limit_is_an_error(warm_pair):
     said, _ = run(warm_pair[0], "import torch; say(attempt(torch.empty, 6 * 2**30))")
     assert said == "RuntimeError"
+
+
+# ------------------------------------------------------------------- one pair for many workers
+
+
+def test_a_shared_process_forks_for_others_and_outlives_them(monkeypatch):
+    with start_warm("student", "none", preload=[]) as owner:
+        monkeypatch.setattr("autograder.warm.OFFERED", {("student", "none"): owner.share()})
+        with start_warm("student", "none") as guest:
+            guest.wait_ready()
+            said, ended = run(guest, "say(os.getppid() > 1)")
+            assert (said, ended) == ("True", Exit("exit", 0))
+            assert run(owner, "say('both')")[0] == "both"
+        assert run(owner, "say('after it')")[0] == "after it"
+
+
+def test_a_fork_ends_with_the_guest_that_asked_for_it(monkeypatch):
+    with start_warm("student", "none", preload=[]) as owner:
+        monkeypatch.setattr("autograder.warm.OFFERED", {("student", "none"): owner.share()})
+        with start_warm("student", "none") as guest, contextlib.closing(guest):
+            child = guest.fork("autograder.warm:run_source", b"import time; time.sleep(60)")
+            pid = child.pid
+            child._control.close()  # as when the guest's process dies
+        assert not gone(lambda: [pid] if psutil.pid_exists(pid) else [])
+
+
+def test_a_guest_is_told_that_the_shared_process_died(monkeypatch):
+    with start_warm("student", "none", preload=[]) as owner:
+        monkeypatch.setattr("autograder.warm.OFFERED", {("student", "none"): owner.share()})
+        guest = start_warm("student", "none", wait=False)
+    with pytest.raises(SandboxError, match=r"has died|did not start"):
+        guest.fork("autograder.warm:run_source", b"")
+    guest.close()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux alone has them")
+def test_what_a_warm_process_holds_lies_in_huge_pages(tmp_path):
+    source = """
+        import re
+        from autograder import confine
+        kept = [bytes(1000) for _ in range(40_000)]
+        def huge():
+            text = open("/proc/self/smaps_rollup").read()
+            return int(re.search(r"AnonHugePages: +([0-9]+)", text)[1])
+        before = huge()
+        confine.huge_pages()
+        assert len(kept) == 40_000 and not any(map(any, kept[::1000]))
+        print(before, huge())
+    """
+    told = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(source)], capture_output=True, text=True, check=True
+    )
+    before, after = map(int, told.stdout.split())
+    if after == before:
+        pytest.skip("this kernel cannot collapse memory into huge pages")
+    assert after >= before + 20 * 1024
