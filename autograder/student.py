@@ -91,10 +91,10 @@ class _Server:
         channel.send_answer(self.sock, *message)
 
     def answer(self, request: tuple) -> None:
-        before, (self.serial, seed, operation, *arguments) = self.serial, request
+        before, (self.serial, fresh, operation, *arguments) = self.serial, request
         try:
-            if seed is not None:
-                self.begin(seed)
+            if fresh is not None:
+                self.begin(fresh)
             self.send("value", getattr(self, "do_" + operation)(*arguments))
         except channel.Closed:
             raise

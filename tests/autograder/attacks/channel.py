@@ -43,7 +43,7 @@ ATTACKS = [
           cell=send("frame(['tuple', ['value', None]]) * 20", "return x"),
           status="crash", message=LIE),
     lying("an answer to another question",
-          cell=send("frame(['tuple', ['value', 1]]).replace(b'1', b'9')"),
+          cell=send("raw(json.dumps(['tuple', ['value', server.serial + 1, 1]]).encode())"),
           status="crash", message=LIE),
     lying("a huge length", cell=send("raw(b'', b'', (10, 2**62))"), status="crash", message=LIE),
     lying("a huge header", cell=send("raw(b'', b'', (2**32 - 1, 0))"), status="crash",
