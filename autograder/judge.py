@@ -9,6 +9,8 @@ worker share another one, with lines of JSON that the worker checks again. An ex
 right after its cell. If a cell or a call hangs, crashes or uses too much memory, both processes
 are killed, the exercise is marked, and a fresh pair replays the cells up to there (also a cell of
 which a call went wrong: others may need what it defines). A bad cell costs its own exercise alone.
+A process that ends by a signal may have been killed by the machine or its administrator: the cell
+is run once more, and what it did itself it does again.
 
 `python -m autograder.judge 01_gqa_moe repeat_kv answer.py` runs the hidden tests of one exercise on
 one answer, for those who write them; other cells come from the reference solution.
@@ -118,6 +120,7 @@ def judge_notebook(
     verdicts: dict[str, Verdict] = {}
     broken: set[int] = set()  # cells that are not run again
     suspects: set[int] = set()  # cells that ran, but a call of what they define was lost
+    repeated: set[int] = set()  # cells during which a process was killed once
 
     def waiting() -> set[str]:
         return {s.exercise for s in steps if s.kind == "solution"} & wanted - set(verdicts)
@@ -145,6 +148,9 @@ def judge_notebook(
                     seconds = min(2 * limits.cell_seconds, end - time.monotonic())
                     verdict = pair.test(exercise, points.get(exercise, 0.0), seconds)
                 except _Lost as lost:
+                    if lost.by_signal and number not in repeated:
+                        repeated.add(number)
+                        break
                     if suspects and lost.status != "timeout":
                         # Perhaps the fault of an earlier cell, whose call went wrong before and
                         # which was run again for what it defines: try without it.
@@ -228,8 +234,9 @@ def _points(notebook_id: str) -> dict[str, float]:
 class _Lost(Exception):
     """The pair cannot go on: the student's process (or the judge) hangs, died or lied."""
 
-    def __init__(self, status: str, message: str, while_testing: bool):
+    def __init__(self, status: str, message: str, while_testing: bool, by_signal: bool):
         self.status, self.message, self.while_testing = status, message, while_testing
+        self.by_signal = by_signal  # neither for memory nor for time
 
 
 class _Pair:
@@ -344,7 +351,7 @@ class _Pair:
 
     def _lost(self, why: str, while_testing: bool) -> _Lost:
         self.lost = True
-        status, message = "crash", "{where} ended the Python process"
+        status, message, by_signal = "crash", "{where} ended the Python process", False
         if why == "timeout":
             status, message = "timeout", "{where} took too long"
         elif why == "answer":
@@ -360,7 +367,8 @@ class _Pair:
                 status, message = "timeout", "{where} took too long"
             elif why == "judge":
                 message = "{where} gave an answer that could not be judged"
-        return _Lost(status, message, while_testing)
+            by_signal = end is not None and end.reason == "signal"
+        return _Lost(status, message, while_testing, by_signal)
 
 
 def _line(text: str) -> str:

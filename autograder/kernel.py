@@ -41,7 +41,7 @@ from autograder.display import language_info, well_formed
 from autograder.sandbox import Limits
 
 CHANNELS = ("shell", "iopub", "stdin", "control")
-MAX_RESTARTS = 5
+MAX_RESTARTS = 5  # of cells that end their kernel for good
 GRACE_SECONDS = 2  # from the interrupt of a cell to the end of its kernel
 RESERVE = 64 * 1024  # bytes that each cell may show after the notebook's output was cut
 FLOOD = 32  # times output_bytes: who sends more than this is stopped, not only cut
@@ -367,6 +367,7 @@ class _Run:
         self.notebook, self.warm, self.limits, self.skip = notebook, warm, limits, skip
         self.problems: list[Problem] = []
         self.killers: set[int] = set()
+        self.repeated: set[int] = set()  # cells that are run again, for the kernel was killed
         self.client = _Notebook(
             notebook,
             allow_errors=True,
@@ -455,6 +456,13 @@ class _Run:
             if left < self.limits.cell_seconds:
                 text = f"the notebook took longer than {seconds}; this cell was stopped"
             self._failed(index, cell, "timeout", "TimeoutError", text)
+        elif dead and self._killed(child) and index not in self.repeated:
+            # Perhaps by the machine or its administrator: what the cell did itself it does again.
+            self.repeated.add(index)
+            cell.outputs, client.code_cells_executed = [], client.code_cells_executed - 1
+            await self._restart(index)
+            self.restarts -= 1
+            return await self._cell(index, cell)
         elif dead:
             self._failed(index, cell, *self._cause_of_death(child))
         elif client.reply["content"]["status"] != "ok" and not _has_error(cell):
@@ -489,6 +497,11 @@ class _Run:
             with suppress(Exception, asyncio.CancelledError):
                 await task
             return True, timed_out
+
+    def _killed(self, child) -> bool:
+        """Whether the kernel ended by a signal that we did not send."""
+        ended = None if self.client.stop else child.wait(1)
+        return ended is not None and ended.reason == "signal"
 
     def _cause_of_death(self, child) -> tuple[str, str, str]:
         if self.client.stop:

@@ -227,6 +227,7 @@ def test_what_scores_nothing_and_why(warm_pair, cell, status, message):
     [
         ("import os; os._exit(3)", "crash"),
         ("import os\ndef victim(x, k): os.abort()", "crash"),
+        ("import os; os.kill(os.getpid(), 9)", "crash"),
         ("def victim(x, k):\n    while True: pass", "timeout"),
         ("import time; time.sleep(60)", "timeout"),
         ("def victim(x, k):\n    raise MemoryError", "memory"),
@@ -237,6 +238,38 @@ def test_a_lost_process_costs_one_exercise(warm_pair, cell, status):
     verdicts = judge_toy(warm_pair, victim=cell)
     assert verdicts["victim"].status == status, verdicts
     assert scores(verdicts) == POINTS | {"victim": 0.0}
+
+
+class KilledOnce:
+    """A warm process whose first fork somebody kills from outside after a while."""
+
+    def __init__(self, warm, seconds):
+        self.warm, self.seconds = warm, seconds
+
+    def fork(self, *arguments):
+        child = self.warm.fork(*arguments)
+        if self.seconds is not None:
+            threading.Timer(self.seconds, child.signal, [9]).start()
+            self.seconds = None
+        return child
+
+
+@pytest.mark.parametrize("role", ["student", "judge"])
+@pytest.mark.parametrize("slow", ["setup", "call"])
+def test_who_kills_a_process_from_outside_changes_no_grade(warm_pair, role, slow):
+    pause = "__import__('time').sleep(1)"
+    setup = replace(SETUP, source=f"{SETUP.source}\n{pause if slow == 'setup' else ''}")
+    cells = RIGHT | {"late": RIGHT["late"] + f"\nVAR = late\ndef late(*a):\n    {pause}\n"
+                     "    return VAR(*a)"} if slow == "call" else RIGHT  # fmt: skip
+    steps = [setup, *(Step("solution", name, source) for name, source in cells.items())]
+    student, judge_warm = warm_pair
+    if role == "student":
+        student = KilledOnce(student, 0.6)
+    else:
+        judge_warm = KilledOnce(judge_warm, 0.6)
+    verdicts = judge_toy((student, judge_warm), steps=steps)
+    assert (student if role == "student" else judge_warm).seconds is None
+    assert scores(verdicts) == POINTS, verdicts
 
 
 def test_a_cell_whose_call_hangs_is_still_there_for_the_next(warm_pair):

@@ -5,6 +5,7 @@ import dataclasses
 import gc
 import os
 import re
+import threading
 import time
 
 import nbformat
@@ -183,6 +184,23 @@ def test_dead_kernel_is_replaced_and_earlier_cells_replayed(warm, killer):
     assert text(ran.cells[1]) == "x\n"  # shown once
     assert text(ran.cells[3]) == "[1, 2]\n" and text(ran.cells[5]) == "[1, 2]"
     assert [c.execution_count for c in ran.cells] == [1, 2, 3, 4, 5, 6]
+
+
+def test_who_kills_the_kernel_from_outside_changes_no_output(warm):
+    class KilledOnce:
+        limits, killed = warm.limits, False
+
+        def fork(self, *arguments):
+            child = warm.fork(*arguments)
+            if not self.killed:
+                threading.Timer(1, child.signal, [9]).start()
+                self.killed = True
+            return child
+
+    cells = notebook("a = [1]", "print('x'); import time; time.sleep(2)\na.append(2)", "print(a)")
+    ran, problems = display_run(cells, KilledOnce())
+    assert not problems and [text(c) for c in ran.cells] == ["", "x\n", "[1, 2]\n"]
+    assert [c.execution_count for c in ran.cells] == [1, 2, 3]
 
 
 def test_only_setup_and_solution_cells_are_replayed_where_they_are_marked(warm):
