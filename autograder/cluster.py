@@ -139,6 +139,8 @@ class Cluster(concurrent.futures.Executor):
 
     def shutdown(self, wait=True, *, cancel_futures=False):
         """Leave the cluster; it forgets our jobs, and what is running ends there by itself."""
+        if self.closed.is_set():
+            return
         if wait and not cancel_futures:
             self.executor.shutdown()
         self.closed.set()

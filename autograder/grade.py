@@ -506,10 +506,13 @@ def grade(
     if hidden is None:
         hidden = {name: hidden_tests(name, source) for name, source in sources.items()}
     say("Sandbox: of the workers" if scheduler else describe(sandbox))
-    with _only_one(out):
+    to_run = sum(1 for s in submissions if s.path)
+    with _only_one(out), _executor(limits, workers, scheduler, to_run, sandbox, say) as executor:
+        if to_run and not scheduler and not record.has_gradebook(out):
+            executor.start()  # nothing is graded yet: import torch while nbgrader makes its tables
         return _grade_all(
             submitted, out, submissions, remarks, sources, hidden, limits, sandbox,
-            workers, scheduler, say, notes, began,
+            executor, say, notes, began,
         )  # fmt: skip
 
 
@@ -535,7 +538,7 @@ def _only_one(out):
 
 def _grade_all(
     submitted, out, submissions, remarks, sources, hidden, limits, sandbox,
-    workers, scheduler, say, notes, began,
+    executor, say, notes, began,
 ):  # fmt: skip
     from autograder.restore import Unreadable, read_submission
 
@@ -590,8 +593,8 @@ def _grade_all(
                 bar.update(counts=None)
 
         try:
-            to_run = sum(1 for s in submissions if s.path)
-            _run(new(), keep, sources, limits, workers, scheduler, to_run, sandbox, bar.write)
+            executor.tell = bar.write
+            _run(new(), keep, sources, executor)
         except KeyboardInterrupt:
             interrupted = True
     everything = record.read_results(out)
@@ -646,17 +649,20 @@ def _room_to_write(out):
         ) from None
 
 
-def _run(jobs, keep, sources, limits, workers, scheduler, to_run, sandbox, tell):
-    """Feed the executor, a little ahead of what it can do at once, and keep every result."""
+def _executor(limits, workers, scheduler, to_run, sandbox, tell):
+    """What runs the jobs. `tell`, which may be set anew, gets lines about it."""
     # One judged and one display run, and the import of torch by four processes at once.
     seconds = 2 * limits.notebook_seconds + 300
     if scheduler:
         from autograder.cluster import Cluster
 
-        executor = Cluster(scheduler, seconds, sandbox, tell)
-    else:
-        count = max(1, min(workers or os.cpu_count() or 1, to_run))
-        executor = LocalWorkers(count, seconds, lambda: start_pair(sandbox, limits))
+        return Cluster(scheduler, seconds, sandbox, tell)
+    count = max(1, min(workers or os.cpu_count() or 1, to_run))
+    return LocalWorkers(count, seconds, lambda: start_pair(sandbox, limits))
+
+
+def _run(jobs, keep, sources, executor):
+    """Feed the executor, a little ahead of what it can do at once, and keep every result."""
     running = {}  # future -> (submission, job, key)
     failed = []  # the same, tried again at the end, each alone: what killed a worker kills no other
 

@@ -244,6 +244,10 @@ def prepare_course(out, submitted, sources):
             _save_cells(gradebook, out, name, notebook)
 
 
+def has_gradebook(out) -> bool:
+    return (Path(out) / "gradebook.db").exists()
+
+
 def database_url(out):
     return f"sqlite:///{Path(out).resolve() / 'gradebook.db'}"
 

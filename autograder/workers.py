@@ -27,26 +27,33 @@ class LocalWorkers(concurrent.futures.Executor):
 
     def __init__(self, workers, seconds, start_warm=list):
         """seconds: for one job. start_warm: makes the warm.Warm that all workers share; called by
-        the thread of the first `submit`, with which they end."""
+        the thread of `start` or of the first `submit`, with which they end."""
         self.workers, self.seconds, self.start_warm = workers, seconds, start_warm
         self.warm = None
         self.jobs = queue.SimpleQueue()
         self.processes = set()
-        self.closed = False
+        self.closed = self.ended = False
         self.threads = [threading.Thread(target=self._feed, daemon=True) for _ in range(workers)]
         for thread in self.threads:
             thread.start()
 
-    def submit(self, function, job):
+    def start(self):
+        """Let the imports begin before the first job is there."""
         if self.warm is None:
             self.warm = self.start_warm()
+
+    def submit(self, function, job):
+        self.start()
         future = concurrent.futures.Future()
         self.jobs.put((future, function, job))
         return future
 
     def shutdown(self, wait=True, *, cancel_futures=False):
         """End all workers; with cancel_futures at once, whatever they do."""
-        self.closed = self.closed or cancel_futures
+        if self.ended:
+            return
+        self.ended = True
+        self.closed = cancel_futures
         for _ in self.threads:
             self.jobs.put(None)
         if cancel_futures:

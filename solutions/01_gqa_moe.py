@@ -385,8 +385,9 @@ table(
 #
 # > **The lecture says:** quality loss is minimal, inference speedup is significant.
 # >
-# > **The source:** Ainslie et al. 2023, *GQA* (arXiv 2305.13245), Table 1. T5-XXL was trained with
-# > MHA, then converted and trained on, with 5% of the original training compute.
+# > **The source:** [Ainslie et al. 2023](https://arxiv.org/abs/2305.13245), *GQA*,
+# > Table 1. T5-XXL was trained with MHA, then converted and trained on, with 5% of the original
+# > training compute.
 #
 # | model | seconds per sample | average quality |
 # |---|---|---|
@@ -740,7 +741,7 @@ moe_routing_explorer()
 # Uniform routing: $f_e = k/E$, $P_e = 1/E$, so $\mathcal{L} = k$. All on the same expert with $k =
 # 1$: $\mathcal{L} = E$. The counts $f_e$ are whole numbers divided by $N$ and have no gradient;
 # the gradient flows through $P_e$ alone. This is the convention of `transformers`; with $k = 1$ it
-# is the loss of the Switch Transformer (Fedus et al. 2021).
+# is the loss of the Switch Transformer ([Fedus et al. 2021](https://arxiv.org/abs/2101.03961)).
 
 
 # %% exercise="load_balancing_loss"
@@ -956,10 +957,11 @@ table(
 #
 # In the last two columns you see your loss at work: the busiest and the laziest expert come closer.
 #
-# > **What is known of the real one:** the Mixtral paper (Jiang et al. 2024, arXiv 2401.04088,
-# > section 5) looked at texts from different fields and reports: "Surprisingly, we do not observe
-# > obvious patterns in the assignment of experts based on the topic." Ours is one tiny model with
-# > one layer, theirs a large one; both say that "math expert" is a picture, not a description.
+# > **What is known of the real one:** the Mixtral paper
+# > ([Jiang et al. 2024](https://arxiv.org/abs/2401.04088), section 5) looked at texts from
+# > different fields and reports: "Surprisingly, we do not observe obvious patterns in the
+# > assignment of experts based on the topic." Ours is one tiny model with one layer, theirs a large
+# > one; both say that "math expert" is a picture, not a description.
 
 # %% [markdown]
 # # Against the real thing

@@ -338,8 +338,9 @@ table(
 
 # %% [markdown]
 # The smallest dimension comes with the largest rank. The two ideas are different; that ΔW may be
-# of low **rank** is the hypothesis which Hu et al. (2022) added, and on which LoRA stands. At the
-# end of this notebook you measure it: we fine-tune all weights of a model and look at the ΔW.
+# of low **rank** is the hypothesis which [Hu et al. (2022)](https://arxiv.org/abs/2106.09685)
+# added, and on which LoRA stands. At the end of this notebook you measure it: we fine-tune all
+# weights of a model and look at the ΔW.
 
 # %% [markdown]
 # # Part B. The layer
@@ -838,8 +839,8 @@ table(["model", "parameters", "width", "share of 100 prompt tokens"], rows)
 # > **The lecture says:** prompt tuning trains less than 0.01%.
 # >
 # > **We compute:** with 100 tokens that holds from about 1.5 billion parameters on. In a small
-# > model the same prefix is a larger share. (Lester et al. (2021) count 20,480 parameters for 5
-# > tokens of T5-XXL, whose width is 4096: $5 \cdot 4096$.)
+# > model the same prefix is a larger share. ([Lester et al. (2021)](https://arxiv.org/abs/2104.08691)
+# > count 20,480 parameters for 5 tokens of T5-XXL, whose width is 4096: $5 \cdot 4096$.)
 
 # %% [markdown]
 # # Part E. Three ways to learn, and what each forgets

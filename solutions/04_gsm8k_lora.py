@@ -46,8 +46,9 @@ from course_lib.pictures import LINES, figure, table
 # # Part A. The data, and what counts as right
 #
 # GSM8K has 7,473 training and 1,319 test problems of school arithmetic, written by people, with
-# solutions in steps (Cobbe et al. 2021). On the `cpu` profile problems of the same shape come from
-# a generator, because the small model has never read ordinary English.
+# solutions in steps ([Cobbe et al. 2021](https://arxiv.org/abs/2110.14168)). On the
+# `cpu` profile problems of the same shape come from a generator, because the small model has never
+# read ordinary English.
 #
 # > **The lecture says:** "8.5K problems". That is both splits together. We train on the training
 # > split only; for decisions on the way we cut a validation split from *it*, never from the test.

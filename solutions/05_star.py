@@ -99,8 +99,9 @@ print("recorded:", runs["command"])
 #
 # $$\text{pass@}k = 1 - \binom{n - c}{k} \Big/ \binom{n}{k}.$$
 #
-# That is an unbiased estimate (Chen et al. 2021, *Codex*, section 2.1). The tempting
-# $1 - (1 - c/n)^k$ is not: it puts each sample back before the next is taken, and comes out too low.
+# That is an unbiased estimate ([Chen et al. 2021](https://arxiv.org/abs/2107.03374), *Codex*,
+# section 2.1). The tempting $1 - (1 - c/n)^k$ is not: it puts each sample back before the next is
+# taken, and comes out too low.
 #
 # By hand: $n = 4$, $c = 2$, $k = 2$. Of the 6 pairs only one holds no right sample:
 # $1 - 1/6 = 0.833$. The other formula says $1 - 0.5^2 = 0.75$.
@@ -505,8 +506,8 @@ star_explorer()
 #   likely the 400 demonstrations are more various than what one model writes; we did not test it.
 # - **pass@8 rises with pass@1** otherwise, because the base knows the arithmetic and lacks the
 #   habit. On harder tasks pass@k for large k can *fall* while pass@1 rises, because diversity is
-#   spent (for RL: Yue et al. 2025, arXiv:2504.13837). The last column of the live table is there to
-#   watch it.
+#   spent (for RL: [Yue et al. 2025](https://arxiv.org/abs/2504.13837)). The last column of the live
+#   table is there to watch it.
 #
 # ## What was kept
 
@@ -534,8 +535,8 @@ table(
 
 # %% [markdown] about="majority_vote"
 # **Why.** If wrong answers scatter and right ones agree, the most common answer is better than a
-# single sample. It needs no verifier at all (Wang et al. 2023 call it *self-consistency*), and it
-# is the honest baseline for every method that spends samples.
+# single sample. It needs no verifier at all ([Wang et al. 2023](https://arxiv.org/abs/2203.11171)
+# call it *self-consistency*), and it is the honest baseline for every method that spends samples.
 #
 # **Mathematics.** $\hat a = \arg\max_a \, \#\{i : a_i = a\}$.
 #
@@ -659,14 +660,15 @@ table(
 #
 # | model | method | GSM8K | source |
 # |---|---|---|---|
-# | GPT-J 6B | few-shot chain of thought | 3.1% | Zelikman et al. 2022 (STaR), table 2 |
+# | GPT-J 6B | few-shot chain of thought | 3.1% | [Zelikman et al. 2022](https://arxiv.org/abs/2203.14465) (STaR), table 2 |
 # | GPT-J 6B | direct fine-tuning | 5.8% | the same |
 # | GPT-J 6B | STaR, without / with rationalization | 10.1% / 10.7% | the same |
-# | Llama-2 7B | SFT | 41.6% | Yuan et al. 2023 (RFT) |
+# | Llama-2 7B | SFT | 41.6% | [Yuan et al. 2023](https://arxiv.org/abs/2308.01825) (RFT) |
 # | Llama-2 7B | RFT on 100 own samples a problem | 47.5% | the same |
 # | Llama-2 7B | RFT, samples of larger models too | 50.3% to 51.2% | the same; partly distillation |
 #
-# Singh et al. 2024 (ReST-EM) trained PaLM 2 on MATH and on code problems (APPS), not Llama.
+# [Singh et al. 2024](https://arxiv.org/abs/2312.06585) (ReST-EM) trained PaLM 2 on MATH and on code
+# problems (APPS), not Llama.
 #
 # | | STaR | ReST-EM | RFT |
 # |---|---|---|---|

@@ -563,8 +563,8 @@ table(["", *(f"c = {c}" for c in costs)], rows, caption="speedup with k = 5")
 # %% [markdown]
 # "2 to 3" is right for a draft step that costs 0.1 to 0.2 of a target step. With a cheaper draft it
 # is more, with a dearer one less. And an $\alpha$ of 0.83 to 0.93 is high: in the paper that
-# introduced the method (Leviathan et al. 2023, table 2, T5-XXL) it was 0.53 to 0.82. There the
-# draft with the best $\alpha$ was *not* the fastest.
+# introduced the method ([Leviathan et al. 2023](https://arxiv.org/abs/2211.17192), table 2, T5-XXL)
+# it was 0.53 to 0.82. There the draft with the best $\alpha$ was *not* the fastest.
 #
 # ## Play with it
 #
@@ -758,9 +758,10 @@ table(
 # | draft/target cost $c$ | about 0.1: one layer of 16, and what a call costs anyway | about the ratio of the weights' bytes |
 # | published | this notebook's table | Llama-2-70B int4 with a 7B draft on an A100: 25.3 → 48.4 tokens/s, 1.9 times, with $c = 0.13$ (gpt-fast) |
 #
-# Chen et al. (2023) report 2 to 2.5 times for Chinchilla 70B. EAGLE-3, whose draft is a small head
-# on the target's own features, reports up to 6.5 times for single texts, and 1.38 times the
-# throughput at batch 64. So: great when one user waits, small in a full server.
+# [Chen et al. (2023)](https://arxiv.org/abs/2302.01318) report 2 to 2.5 times for
+# Chinchilla 70B. [EAGLE-3](https://arxiv.org/abs/2503.01840), whose draft is a small head on the
+# target's own features, reports up to 6.5 times for single texts, and 1.38 times the throughput at
+# batch 64. So: great when one user waits, small in a full server.
 
 # %% [markdown]
 # # Part F. The whole road
