@@ -117,6 +117,10 @@ def judge_answers(
         student_warm.wait_ready()
 
         def judge(answer: Answer) -> Result:
+            # A right answer must harm none of the later exercises; the earlier ones are tested
+            # before its cell is run.
+            exercises = _exercises(answer.notebook)
+            own = exercises.index(answer.exercise)
             verdicts = judge_notebook(
                 answer.notebook,
                 reference_steps(answer.notebook, {answer.exercise: answer.source}),
@@ -124,7 +128,7 @@ def judge_answers(
                 student_warm,
                 judge_warm,
                 limits,
-                only=[answer.exercise] if answer.kind == "wrong" else _exercises(answer.notebook),
+                only=exercises[own : own + 1] if answer.kind == "wrong" else exercises[own:],
             )
             return _result(answer, verdicts)
 

@@ -238,8 +238,9 @@ class Warm:
         except TimeoutError:
             raise SandboxError(f"the {self.role} process did not get ready in time") from None
         if message is None:
-            if self._process is not None:
-                self._process.wait()
+            if self._process is None:
+                raise SandboxError(f"the {self.role} process that was shared has ended")
+            self._process.wait()
             raise SandboxError(f"the {self.role} process did not start{self._last_words()}")
         if "error" in message:
             raise SandboxError(message["error"])

@@ -222,34 +222,15 @@ def test_reference_runs_and_the_format_is_learned():
 SHORT = """
 from course_lib import models
 from course_lib.experiments import gsm8k_lora
-models.QWEN = {stand_in!r}
+models.QWEN = {small_qwen!r}
 run = {{"steps": 10, "batch": 4, "test": 12, "new_tokens": 64, "compare": (2, 1)}}
 gsm8k_lora.RUNS[{profile!r}].update(run)
 """
 
 
-@pytest.fixture
-def stand_in(tmp_path):
-    """A random Qwen2 in a folder, in place of Qwen2.5-Math-1.5B."""
-    from transformers import Qwen2Config, Qwen2ForCausalLM
-
-    config = Qwen2Config(
-        vocab_size=512,
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        tie_word_embeddings=True,
-    )
-    Qwen2ForCausalLM(config).save_pretrained(tmp_path / "qwen")
-    load_base("cpu")[1].save_pretrained(tmp_path / "qwen")
-    return str(tmp_path / "qwen")
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("profile", ["gpu", "smollm2"])
-def test_other_profiles_top_to_bottom(profile, stand_in, tmp_path, monkeypatch):
+def test_other_profiles_top_to_bottom(profile, small_qwen, tmp_path, monkeypatch):
     """Every cell, fewer steps: bfloat16 on the stand-in; the real SmolLM2 where it is installed.
 
     On the real GSM8K where it is there.
@@ -268,7 +249,7 @@ def test_other_profiles_top_to_bottom(profile, stand_in, tmp_path, monkeypatch):
     if REAL.is_dir():
         monkeypatch.setenv("COURSE_GSM8K", str(REAL))
     notebook, _ = ClearHiddenTests().preprocess(source_notebook(NOTEBOOK), {})
-    short = SHORT.format(stand_in=stand_in, profile=profile)
+    short = SHORT.format(small_qwen=str(small_qwen), profile=profile)
     notebook.cells.insert(0, new_code_cell(short))
     place = {"metadata": {"path": str(tmp_path)}}
     NotebookClient(notebook, timeout=3600, kernel_name="python3", resources=place).execute()

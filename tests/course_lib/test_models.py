@@ -139,26 +139,6 @@ def test_unknown_profiles(monkeypatch):
 # ---------------------------------------------------------------------------------- gpu
 
 
-@pytest.fixture(scope="module")
-def small_qwen(tmp_path_factory, tiny):
-    """A random Qwen2 of a few thousand parameters in a folder, in place of Qwen2.5-Math-1.5B."""
-    from transformers import Qwen2Config, Qwen2ForCausalLM
-
-    config = Qwen2Config(
-        vocab_size=512,
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        tie_word_embeddings=True,
-    )
-    folder = tmp_path_factory.mktemp("qwen")
-    Qwen2ForCausalLM(config).save_pretrained(folder)
-    tiny[1].save_pretrained(folder)
-    return folder
-
-
 def test_the_gpu_profile_on_a_stand_in(small_qwen):
     model, tokenizer = load_base("gpu", source=small_qwen, device="cpu")
     assert model.config.model_type == "qwen2" and model.dtype == torch.bfloat16
