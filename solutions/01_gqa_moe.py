@@ -247,7 +247,7 @@ table(
 # Play with it: move the context and the batch until the cache is larger than the model.
 
 # %%
-from course_lib.widgets import kv_cache_explorer
+from course_lib import kv_cache_explorer
 
 kv_cache_explorer()
 
@@ -722,7 +722,7 @@ _ = axis.legend(loc="lower right", frameon=False)
 # favourites, and watch the busiest expert. That is what the next exercise is for.
 
 # %%
-from course_lib.widgets import moe_routing_explorer
+from course_lib import moe_routing_explorer
 
 moe_routing_explorer()
 

@@ -571,7 +571,7 @@ table(["", *(f"c = {c}" for c in costs)], rows, caption="speedup with k = 5")
 # $\alpha$, $c$ and the cost of checking in one picture. Find a pair for which every $k$ loses.
 
 # %%
-from course_lib.widgets.speculative import speculative_explorer
+from course_lib import speculative_explorer
 
 speculative_explorer()
 
@@ -799,7 +799,7 @@ table(
 # Choose a situation. The widget says what to try first, why, and what it costs.
 
 # %%
-from course_lib.widgets.speculative import method_chooser
+from course_lib import method_chooser
 
 method_chooser()
 
