@@ -565,7 +565,7 @@ def _grade_all(
 
     results, interrupted, unchanged, counts = [], False, 0, Counter()
     with record.open_gradebook(out) as gradebook, _progress(len(submissions), say) as bar:
-        known = _recorded(gradebook, sources)
+        known, given = _recorded(gradebook, sources), record.manual_scores(gradebook)
 
         def keep(submission, result, key=None):
             with _room_to_write(out):
@@ -583,7 +583,7 @@ def _grade_all(
             for submission, job in jobs():
                 key = result_key(submission, job, sources[submission.assignment])
                 kept = (submission.student, submission.assignment) in known
-                kept = _kept(out, gradebook, submission, key) if kept else None
+                kept = _kept(out, given, submission, key) if kept else None
                 if kept is None:
                     yield submission, job, key
                     continue
@@ -618,8 +618,9 @@ def _recorded(gradebook, sources):
     return found
 
 
-def _kept(out, gradebook, submission, key):
-    """The result of an earlier run if its key is the same and its page is there, else None."""
+def _kept(out, given, submission, key):
+    """The result of an earlier run if its key is the same and its page is there, else None.
+    `given`: what graders gave since, see record.manual_scores."""
     student, assignment = submission.student, submission.assignment
     path = record.result_path(out, student, assignment)
     try:
@@ -630,7 +631,7 @@ def _kept(out, gradebook, submission, key):
     if result.get("key") != key or not page.is_file():
         return None
     before = json.dumps(result)
-    record.take_manual_scores(gradebook, result)
+    record.take_manual_scores(given, result)
     if (after := json.dumps(result)) != before:
         record.write_atomically(path, after)
     return result

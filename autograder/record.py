@@ -373,21 +373,40 @@ def _submitted(gradebook, student, assignment, timestamp):
     return next(n for n in handed_in.notebooks if n.notebook_id == notebook_id), names
 
 
-def take_manual_scores(gradebook, result):
-    """Put the scores that graders gave in formgrader since into a kept result. Changes `result`."""
+def manual_scores(gradebook) -> dict[tuple[str, str, str], float]:
+    """(student, assignment, grade_id) -> the score that a grader gave in formgrader."""
     with quiet():
-        from nbgrader.api import MissingEntry
+        from nbgrader import api
+        from sqlalchemy import select
 
-    assignment = result["assignment"]
-    try:
-        found = gradebook.find_submission_notebook(assignment, assignment, result["student"])
-    except MissingEntry:
-        return
-    grades = {grade.name: grade for grade in found.grades}
+    rows = gradebook.db.execute(
+        select(
+            api.SubmittedAssignment.student_id,
+            api.Assignment.name,
+            api.BaseCell.name,
+            api.Grade.score,
+        )
+        .select_from(api.Grade)
+        .join(api.BaseCell, api.BaseCell.id == api.Grade.cell_id)
+        .join(api.SubmittedNotebook, api.SubmittedNotebook.id == api.Grade.notebook_id)
+        .join(
+            api.SubmittedAssignment,
+            api.SubmittedAssignment.id == api.SubmittedNotebook.assignment_id,
+        )
+        .join(api.Assignment, api.Assignment.id == api.SubmittedAssignment.assignment_id)
+        .where(api.Grade.manual_score.is_not(None))
+    )
+    return {tuple(place): score for *place, score in rows}
+
+
+def take_manual_scores(given, result):
+    """Put the scores `given` by graders (see manual_scores) into a result. Changes `result`."""
     for v in result["verdicts"]:
-        grade = grades.get(f"test_{v['exercise']}") or grades.get(v["exercise"])
-        if grade is not None and grade.manual_score is not None:
-            by_hand(v, grade.score)
+        for grade_id in (f"test_{v['exercise']}", v["exercise"]):
+            score = given.get((result["student"], result["assignment"], grade_id))
+            if score is not None:
+                by_hand(v, score)
+                break
 
 
 def by_hand(verdict, score):

@@ -28,8 +28,9 @@ def write(out):
     if not results:
         raise record.RecordError(f"nothing graded in {out}: run `autograder grade` first")
     with record.open_gradebook(out) as gradebook:
+        given = record.manual_scores(gradebook)
         for result in results:
-            record.take_manual_scores(gradebook, result)
+            record.take_manual_scores(given, result)
         for result in late.assign(out, gradebook, results):
             feedback.write(out, result, _autograded(out, result))
     record.write_csv(out, results)

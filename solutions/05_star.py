@@ -55,7 +55,6 @@ test = make_problems(60, "test", seed=11)
 before = lab.measure(base, tokenizer, test, n=8)
 print(f"right on average:            {before.pass_at_1:.3f}")
 print(f"right at least once of 8:    {before.solved:.3f}")
-rng = random.Random(0)
 shown = next(p for p, c in zip(test, before.right, strict=True) if 0 < c < 5)
 texts = lab.generator(base, tokenizer)([lab.prompt_of(shown)] * 8, 0.8, 7)
 for text in sorted(set(texts), key=lambda t: not lab.is_right(t, shown))[:3]:
@@ -63,13 +62,14 @@ for text in sorted(set(texts), key=lambda t: not lab.is_right(t, shown))[:3]:
     print(text[:200])
 
 # %% [markdown]
-# So there is something to work with: the second number is several times the first.
+# So there is something to work with: the second number is several times the first. They are called
+# pass@1 and pass@8.
 #
 # ## More demonstrations
 #
 # The plain way up is imitation: fine-tune on solutions by somebody who can. The figure is recorded
-# (five seeds, each with its own problems; the command that made it is printed below it). All points
-# have had the same number of updates.
+# (means of five seeds with 95% t-intervals, each seed with its own problems; the command that made
+# it is printed below it). All points have had the same number of updates.
 
 # %%
 from course_lib.experiments import star as lab
@@ -94,8 +94,8 @@ print("recorded:", runs["command"])
 # **Why.** pass@1 says how good one answer is; pass@k what a search over k answers could find. The
 # gap between the two is what expert iteration lives on: without it there is nothing to keep.
 #
-# **Mathematics.** Draw $n$ samples, $c$ of them are right. If one took $k$ of the $n$ at random,
-# how often would at least one be right?
+# **Mathematics.** $n$ samples were drawn and $c$ of them are right. If one took $k$ of the $n$ at
+# random, how often would at least one be right?
 #
 # $$\text{pass@}k = 1 - \binom{n - c}{k} \Big/ \binom{n}{k}.$$
 #
@@ -147,6 +147,8 @@ table(["k", "pass@k of the base"], rows, caption=f"{len(test)} held-out problems
 # >
 # > **We keep the picture and measure our own numbers**: the lecture's are an illustration, no run is
 # > cited for them.
+#
+# # Part B. The parts of the loop
 
 # %% [markdown] about="sample_solutions"
 # **Why.** Sampling is where nearly all of the time goes, and where a silly mistake costs all of the
@@ -201,6 +203,7 @@ hidden("sample_solutions")
 # Three steps, in this order: wrong texts go; of texts with the **same chain of equations** the first
 # stays, because ten copies of one easy solution would crowd out the rest (the idea is RFT's, Yuan
 # et al. 2023); at most `max_per_problem` remain, so that easy problems do not crowd out hard ones.
+# `equations(text)` from the set-up cell lists a text's equations.
 #
 # By hand, `max_per_problem = 2`, the right answer is 6:
 #
@@ -223,8 +226,8 @@ def filter_correct(problems, samples, is_correct, max_per_problem):
     is_correct: function (text, problem) -> bool
     max_per_problem: int, how many texts of a problem are kept at most
     Returns a list of (i, text), in the order of the problems and of their texts: right ones only;
-    of those with the same chain of <<...>> equations the first (a text without any is its own
-    chain); then the first max_per_problem.
+    of those with the same chain of <<...>> equations, in the same order, the first (a text without
+    any is its own chain); then the first max_per_problem.
     """
     ### BEGIN SOLUTION
     kept = []
@@ -262,20 +265,20 @@ for i, text in false[:1]:
     print("\n" + problems[i]["question"] + "\n" + text)
 
 # %% [markdown]
-# Such **false positives** are trained on like the others. The lecture's "verifiable" means "the
-# answer can be checked"; the reasoning is not.
+# Such **false positives** are trained on like the others. The lecture's "verifiable" means that the
+# answer can be checked. The reasoning is not checked.
 
 # %% [markdown] about="rationalize"
 # **Why.** Problems that the model never solves give nothing to train on, however often they are
 # sampled. STaR shows it the answer and asks for a solution that leads there. What comes out right
 # is trained on **as if the answer had not been shown**.
 #
-# **Mathematics.** Drawn from $M(y \mid x, a)$, with the answer $a$ in view; trained on as a sample of
-# $M(y \mid x)$.
+# **Mathematics.** With a model $M$, a question $x$ and its answer $a$: the solution $y$ is drawn from
+# $M(y \mid x, a)$ and trained on as if it came from $M(y \mid x)$.
 #
-# So two prompts play a part: `hint(problem)` goes to the model; the plain question and a newline
-# goes into the training pair. And a model that was shown the answer can still write something else:
-# the text must pass `is_correct` all the same.
+# So two prompts play a part: `hint(problem)` goes to the model; the plain question, with a newline
+# after it, goes into the training pair. And a model that was shown the answer can still write
+# something else: the text must pass `is_correct` all the same.
 
 
 # %% exercise="rationalize"
@@ -310,12 +313,12 @@ hidden("rationalize")
 # **current** model samples and is scored; fine-tuning starts from the **base** (`restart=True`, as
 # in STaR and ReST-EM) or from the current model.
 #
-# Why from the base, although the current model is better? Each round then trains on better texts
-# only, once, instead of piling round upon round on the first, worst ones.
+# Why from the base, although the current model is better? Each round then trains on the newest and
+# best texts only. Nothing remains of the training on the first, worst ones.
 #
-# **Mathematics.** With the base $M_0$, in round $t$:
+# **Mathematics.** With the base $M_0$, in round $t = 1, 2, \dots$:
 #
-# $$M_{t+1} = \operatorname{finetune}(M_0, \{(x, y) : y \sim M_t(x),\ y \text{ is right}\})$$
+# $$M_t = \operatorname{finetune}(M_0, \{(x, y) : y \sim M_{t-1}(x),\ y \text{ is right}\})$$
 #
 # A round may keep nothing. Then the current model stays, and the round is recorded with zeros: a
 # curve with a hole in it must show the hole.
@@ -433,8 +436,9 @@ table(
 # ## Recorded: five seeds, with controls
 #
 # The same loop with 800 problems and 50 demonstrations, 100 updates a round. Every seed has its own
-# problems and demonstrations. `control`: the same number of updates on the demonstrations only;
-# it is trained on and on, so that its curve has as many updates as `continue`.
+# problems and demonstrations. `continue` fine-tunes the current model in place of the base.
+# `control` has the same number of updates on the demonstrations only; it too is trained on from
+# round to round.
 
 # %%
 names = {
@@ -498,16 +502,19 @@ star_explorer()
 #   about zero says: on this task three rounds are hardly better than one. The lecture's picture of
 #   10 → 30 → 60 is not what we found.
 # - **From the base or from the current model** makes no difference that we could measure here.
-# - **Rationalization** did not help measurably: with two samples a round most problems are solved
-#   anyway. It is for problems that the model never solves by itself.
+# - **Rationalization** did not help measurably. (The answer was shown to a model that had learned
+#   from the demonstrations what a shown answer is.) In the first round it gave more texts than the
+#   model's own samples, and pass@1 did not move; later it explained few of the problems that were
+#   left.
 # - **Against demonstrations**: 50 of them and the model's own texts end near what 400 give, in
-#   pass@1. So the loop is worth demonstrations. It did not go beyond them.
+#   pass@1, and without any demonstration the loop ends about as high (see the figure). So it saves
+#   demonstrations. It did not go beyond what they give.
 # - **But look at pass@8 in that last line**: it is lower, and the interval is clear of zero. Most
 #   likely the 400 demonstrations are more various than what one model writes; we did not test it.
-# - **pass@8 rises with pass@1** otherwise, because the base knows the arithmetic and lacks the
-#   habit. On harder tasks pass@k for large k can *fall* while pass@1 rises, because diversity is
-#   spent (for RL: [Yue et al. 2025](https://arxiv.org/abs/2504.13837)). The last column of the live
-#   table is there to watch it.
+# - **pass@8 rises with pass@1** otherwise, most likely because the base knows the arithmetic and
+#   lacks the habit. On harder tasks pass@k for large k can *fall* while pass@1 rises, because
+#   diversity is spent (for RL: [Yue et al. 2025](https://arxiv.org/abs/2504.13837)). The last column
+#   of the live table is there to watch it.
 #
 # ## What was kept
 
@@ -521,13 +528,21 @@ for number in (1, 2, 3):
                  f"{mean['kept_false_positives'] / mean['kept']:.1%}",
                  f"{mean['chains']:.2f}"])  # fmt: skip
 table(
-    ["round", "kept", "solved of 800", "for the first time", "with a wrong step", "chains"],
+    [
+        "round",
+        "kept",
+        "solved of 800",
+        "for the first time",
+        "with a wrong step",
+        "chains a solved test problem",
+    ],
     rows,
     caption="STaR, recorded, means of five seeds",
 )
 
 # %% [markdown]
-# About one kept text in fifteen reaches the right number by a wrong step. It is trained on as well.
+# From the second round on, about one kept text in sixteen reaches the right number by a wrong step.
+# It is trained on as well.
 #
 # # Part D. Voting
 #
@@ -678,7 +693,8 @@ table(
 # | fine-tuning starts from | the original model | the original model | the original model |
 # | rounds | many | a few | one |
 #
-# Our loop is a mixture: sampling as in ReST-EM, the deduplication of RFT, and demonstrations beside.
+# Our loop is a mixture: sampling as in ReST-EM, the deduplication of RFT, and a few demonstrations in
+# every training set.
 #
 # > **The lecture says:** "each round pushes past the SFT ceiling". Ours did in the first round
 # > against its control. In general it may stop or reverse: false positives pile up, diversity goes.
@@ -700,7 +716,8 @@ table(
 # - **Expert iteration lives on the gap** between pass@1 and pass@k.
 # - **The filter is the teacher.** It sees the answer, not the reasoning: count the false positives.
 # - **Deduplicate by chain, cap by problem**, or the easy ones take over.
-# - **Sample from the current model, fine-tune the base.**
+# - **Sample from the current model.** Fine-tune the base, as the papers do; fine-tuning the current
+#   model made no difference that we could measure.
 # - **A control with the same updates** decides whether the loop taught anything. Here it did, in one
 #   round; the further rounds added little.
 # - **Vote first.** A majority costs no training and is the baseline to beat.

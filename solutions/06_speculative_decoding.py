@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Speculative decoding
 #
-# A large model writes one token at a time, and for each token its whole weight goes through the
+# A large model writes one token at a time, and for each token all of its weights are read from
 # memory once. **Speculative decoding** lets a small model guess a few tokens ahead and the large
 # one check them all in a single call. The surprising part: the text has *exactly* the
 # distribution that the large model alone would give. Only the time changes.
@@ -75,13 +75,13 @@ table(
 )  # fmt: skip
 
 # %% [markdown]
-# Two numbers decide everything that follows: the price of a draft step (the last line, called $c$)
-# and how little the third line is above 1.
+# Two of these prices matter for everything that follows: that of a draft step (the last line, called
+# $c$), and that of checking six tokens (the third line): how little is it above 1?
 #
 # > **The lecture says:** "most tokens are easy", with "The capital of France is → Paris" as an
 # > example. Is that so? The probability that a guess is accepted turns out to be
 # > $\sum_x \min(p(x), q(x))$, the overlap of the two distributions. (You will see why.) Let us
-# > print it under each token of a text. Boxed are the tokens with less than 60%.
+# > compute it for each token of a text. Tokens below 60% are boxed, with their figure in per cent.
 
 # %% tags=["long"]
 text = lab.prompts(1, seed=5)[0]
@@ -96,9 +96,11 @@ print(f"\nmean overlap, prompt: {overlap[: ids.shape[1] - 1].mean():.2f}, "
       f"share of its tokens above 0.9: {(new > 0.9).float().mean():.2f}")  # fmt: skip
 
 # %% [markdown]
-# Hard are the tokens at which the text *decides* something: which name, which number, how the
-# story goes on, the result of a sum. Easy is what follows from the format: `<<`, `=`, `>>`, the
-# second half of a word. So the average hides two kinds of token. Keep that in mind for Part D.
+# Hard are mostly the digits of a solution: numbers that must be looked up in the text above, and the
+# results of sums. There the target is sure, and the draft with its one layer is not. Easy is what
+# follows from the format: `<<`, `=`, `>>`, the second half of a word. And easy is also what nobody
+# can know: which name comes next, how the story goes on. There both models are unsure in the same
+# way, so $p$ and $q$ overlap. So the average hides two kinds of token. Keep that in mind for Part D.
 
 # %% [markdown]
 # # Part B. The rule
@@ -160,8 +162,8 @@ hidden("acceptance_probability")
 
 
 # %% [markdown] about="residual_distribution"
-# **Why.** After a rejection a token must come from somewhere. Most home-made implementations draw
-# it from $p$ and are wrong.
+# **Why.** After a rejection a token must come from somewhere. The obvious idea is to draw it from
+# $p$, and it is wrong.
 #
 # **Mathematics.** The accepted guesses have put $\min(p, q)$ into the output. To reach $p$, what is
 # missing is $p - \min(p, q) = \max(0, p - q)$, and its sum $1 - \alpha$ is exactly the probability
@@ -238,7 +240,8 @@ table(
 print(f"accepted: {torch.minimum(p, q).sum():.4f} = the overlap of p and q")
 
 # %% [markdown]
-# The first line is zero up to rounding, whatever $p$ and $q$ are. That is the proof in one table:
+# The first line is zero up to rounding. That is no accident of these two distributions. For any $p$
+# and $q$:
 #
 # $$\underbrace{\min(p, q)}_{\text{accepted}} + \underbrace{(1 - \alpha)}_{\text{rejected}} \cdot
 # \frac{\max(0, p - q)}{1 - \alpha} = \min(p, q) + p - \min(p, q) = p .$$
@@ -253,7 +256,7 @@ print(f"accepted: {torch.minimum(p, q).sum():.4f} = the overlap of p and q")
 # **Mathematics.** The target's call gives $k + 1$ distributions: row $i$ for the place of guess
 # $i$, and row $k$ for the place *after* the last guess. Go through the guesses in order:
 #
-# 1. accept guess $x_i$ iff $u_i \le p_i(x_i) / q_i(x_i)$, with $u_i$ uniform in $[0, 1)$;
+# 1. accept guess $x_i$ iff $u_i \le p_i(x_i) / q_i(x_i)$, with $u_i$ uniform in $(0, 1]$;
 # 2. at the first rejection draw one token from the residual of $p_i$ and $q_i$, and stop: the later
 #    guesses continue a text that is not there;
 # 3. if all $k$ were accepted, draw one more from row $k$: the **bonus** token.
@@ -262,7 +265,8 @@ print(f"accepted: {torch.minimum(p, q).sum():.4f} = the overlap of p and q")
 #
 # > **The lecture says:** accept or reject $k$ guesses, stop at the first rejection. The bonus token
 # > is not mentioned, although it is free: its distribution has been computed anyway. Leaving it
-# > out costs up to one token in every round; with $k = 1$ and a perfect draft, half of the gain.
+# > out costs one token in every round without a rejection. With $k = 1$ a round then never gives
+# > more than one token, and nothing is gained at all.
 #
 # By hand: guesses $(4, 2)$, ratios $p/q = (0.8, 0.3)$. With $u = (0.5, 0.5)$: 4 is accepted, 2 is
 # not; the result is 4 and one draw from the residual of row 1. With $u = (0.5, 0.2)$: both, and a
@@ -274,9 +278,9 @@ print(f"accepted: {torch.minimum(p, q).sum():.4f} = the overlap of p and q")
 def verify_draft(draft_tokens, q, p, u, generator):
     """The tokens that one round of speculative decoding emits.
 
-    draft_tokens: (k,) int64, the guesses, k >= 1
-    q: (k, V) the draft's distributions, p: (k + 1, V) the target's
-    u: (k,) uniform numbers; guess i is accepted iff u[i] <= p / q of that guess
+    draft_tokens: (k,) int64, the guesses; k may be 0, then the bonus comes alone
+    q: (k, V) float, the draft's distributions, p: (k + 1, V) float, the target's
+    u: (k,) float, uniform numbers; guess i is accepted iff u[i] <= p / q of that guess
     generator: torch.Generator, the only source of any further randomness
     Returns a list of 1 to k + 1 Python ints. No argument is modified.
     """
@@ -303,11 +307,11 @@ hidden("verify_draft")
 # ## Two caches that must forget
 #
 # Both models keep the keys and values of what they have read (notebook 01). When guesses are
-# rejected, both have read tokens that are not in the text. These entries must go:
+# rejected, they may have read tokens that are not in the text. These entries must go:
 # `cache.crop(-n)` removes the last $n$.
 #
-# Here is one round with $k = 3$, one line for each of the two caches. `a` to `c` are guesses, the
-# target accepts `a` and says `X` in place of `b`.
+# Here is one round with $k = 3$. `a` to `c` are guesses, the target accepts `a` and says `X` in
+# place of `b`.
 #
 # ```
 # text before the round        The cat
@@ -321,22 +325,23 @@ hidden("verify_draft")
 # the bonus. So never count what to feed; ask the cache how much it holds.
 
 # %% [markdown] about="speculative_generate"
-# **Why.** This is what runs in every serious inference server.
+# **Why.** This is the whole method, as transformers and inference servers such as vLLM offer it.
 #
 # **What to do**, until there are enough tokens or eos has come:
 #
-# 1. the draft guesses $k$ tokens, one after another, each from its own distribution $q_i$; fewer
-#    if fewer are still wanted, so that a round never overshoots;
-# 2. the target reads the guesses and everything else it has not read in **one** call, and gives
-#    $k + 1$ distributions;
+# 1. the draft guesses $k$ tokens, one after another, each from its own distribution $q_i$. If $m$
+#    tokens are still wanted it guesses at most $m - 1$, because a round adds one more than it
+#    accepts; for the very last token that is none;
+# 2. the target reads the guesses and everything else it has not read in **one** call, and gives one
+#    distribution more than there are guesses;
 # 3. `verify_draft` decides; the tokens are appended; what comes after eos is cut off;
 # 4. both caches go back to what is really in the text.
 #
-# **Mathematics.** The temperature divides the logits of *both* models: $p = \operatorname{softmax}(\ell / t)$, $q$
-# alike. If it were applied to the target only, the text would still be right, but the draft would
-# guess for another distribution and be rejected more often. At $t = 0$ both are one-hot at their
-# argmax, so a guess is accepted iff the target would have taken the same token, and the text is
-# that of the target's greedy decoding.
+# **Mathematics.** The temperature $t$ divides the logits $\ell$ of *both* models:
+# $p = \operatorname{softmax}(\ell / t)$, and $q$ alike. If it were applied to the target only, the text
+# would still be right, but the draft would guess for another distribution and be rejected more often.
+# At $t = 0$ both are one-hot at their argmax, so a guess is accepted iff the target would have taken
+# the same token, and the text is that of the target's greedy decoding.
 #
 # The first call may read the whole prompt, or the prompt may be read before (one *prefill*); after
 # it one target call per round. Recomputing without a cache is not accepted.
@@ -406,11 +411,12 @@ hidden("speculative_generate")
 # %% [markdown]
 # ## Second proof: chi-square on a toy
 #
-# Enumeration proved the rule for *one* token. The loop has more ways to go wrong: a cache that
-# holds a rejected token changes the *next* distribution, and only if that depends on the past. So
-# we take two random little transformers with five tokens, whose distributions change strongly with
-# the context, and count which of the $5^3 = 125$ continuations come out. The exact probability of
-# each is known: three factors of the target.
+# Enumeration proved the rule for *one* token. The loop has more ways to go wrong: a cache that still
+# holds a rejected token changes the *next* distribution, and that shows only where it depends on the
+# past. So we take two random little transformers with a vocabulary of five tokens, whose
+# distributions change strongly with the context, and count how often each of the $5^3 = 125$
+# continuations of three tokens comes out. The exact probability of each is known: a product of three
+# probabilities of the target.
 
 
 # %% tags=["long"]
@@ -463,10 +469,10 @@ table(["yours gives the same 64 tokens as", f"of {len(inputs)} prompts"], list(s
 # %% [markdown]
 # > **The lecture says:** the output has "exactly the same distribution".
 # >
-# > **We found:** yes, in exact arithmetic. On a machine one call with six tokens adds in another
+# > **What holds:** yes, in exact arithmetic. On a machine one call with six tokens adds in another
 # > order than six calls with one, and the logits differ in the last digits. In 32 bits that almost
 # > never changes a token; in 16 bits two nearly equal candidates can swap. That is rounding, not a
-# > fault of the method, and it happens whenever the batch size changes.
+# > fault of the method; it can happen whenever the batch size changes, too.
 
 # %% [markdown]
 # # Part D. How much faster?
@@ -510,7 +516,7 @@ def expected_tokens(alpha, k):
 def speedup(alpha, k, cost):
     """Expected speedup over plain decoding: expected_tokens(alpha, k) / (k * cost + 1).
 
-    cost: float >= 0, a draft step in target steps.
+    cost: float >= 0, the time of a draft step in target steps; alpha, k as above.
     Raises ValueError for anything outside.
     """
     ### BEGIN SOLUTION
@@ -561,8 +567,9 @@ for accepted in (3, 4):
 table(["", *(f"c = {c}" for c in costs)], rows, caption="speedup with k = 5")
 
 # %% [markdown]
-# "2 to 3" is right for a draft step that costs 0.1 to 0.2 of a target step. With a cheaper draft it
-# is more, with a dearer one less. And an $\alpha$ of 0.83 to 0.93 is high: in the paper that
+# "2 to 3" is about right for a draft step that costs 0.1 to 0.2 of a target step. With a cheaper
+# draft it is more, with a dearer one less. ("Only these counted" leaves out the token that the target
+# adds in each round.) And an $\alpha$ of 0.83 to 0.93 is high: in the paper that
 # introduced the method ([Leviathan et al. 2023](https://arxiv.org/abs/2211.17192), table 2, T5-XXL)
 # it was 0.53 to 0.82. There the draft with the best $\alpha$ was *not* the fastest.
 #
@@ -638,16 +645,17 @@ _ = axis.legend(facecolor="white", framealpha=1, edgecolor="none", loc="lower ri
 # Where the three lines part:
 #
 # - *Formula to honest prediction*: checking $k + 1$ tokens is not free.
-# - *Honest prediction to measurement*: the formula takes guesses as independent. They are not:
-#   easy tokens come in runs and hard ones too (you saw it in Part A), so at the same average a long
-#   run of acceptances is likelier than $\alpha^k$, and so is a rejection right at the start. What
-#   remains is Python: appending, cropping, one draw per guess.
+# - *Honest prediction to measurement*: the formula takes guesses as independent. They need not be:
+#   where hard tokens come together, a long run of acceptances is likelier than $\alpha^k$, and a
+#   round can give more than $E$. In texts like these the difference is small. On the other side stands
+#   Python: appending, cropping, one draw per guess. And the costs are noisy, because they were not
+#   measured in the same moment as the speed.
 #
 # ## Beside transformers
 #
-# The library has the same method, `generate(assistant_model=…)`. Its default schedule guesses 20
-# tokens and stops when the draft is not sure; we let it use several settings and take its best.
-# Greedy and sampling, same prompts, same number of tokens.
+# The library has the same method, `generate(assistant_model=…)`. By default it guesses 20 tokens and
+# stops earlier when the draft is not sure. We try two other settings; compare yours with the better
+# one. Greedy and sampling, same prompts, same number of tokens.
 
 # %% tags=["long"]
 best = best_k(alpha, cost, 8)
@@ -687,8 +695,8 @@ table(["", "tokens/s", "times plain"], rows)
 #
 # # Part E. Where it loses
 #
-# **A bad draft.** Three drafts for the same target: ours; the embedded base of the course (four times as
-# deep, and it never saw the target); and ours with random weights.
+# **A bad draft.** Three drafts for the same target: ours; the embedded base of the course (four times
+# as deep, and it never learned from the target); and ours with random weights.
 
 # %% tags=["long"]
 from transformers import AutoModelForCausalLM
@@ -749,14 +757,15 @@ table(
 # (In a batch it is worse still: each row accepts a different number, so rows drift apart.
 # transformers refuses batches with an assistant altogether.)
 #
-# **What changes on a GPU.** The same notebook runs there; the arguments stay, the numbers move.
+# **What changes on a GPU.** The arguments stay, the numbers move. (This notebook computes on the CPU,
+# whatever else is there.)
 #
 # | | here (CPU, small) | GPU, 7B and more |
 # |---|---|---|
 # | a step is slow because | every layer has a fixed cost | every weight is read from memory |
 # | checking $k+1$ costs | up to 1.5 steps, more for batches | about 1 step until arithmetic is the limit |
 # | draft/target cost $c$ | about 0.1: one layer of 16, and what a call costs anyway | about the ratio of the weights' bytes |
-# | published | this notebook's table | Llama-2-70B int4 with a 7B draft on an A100: 25.3 → 48.4 tokens/s, 1.9 times, with $c = 0.13$ (gpt-fast) |
+# | published | this notebook's table | Llama-2-70B int4 with a 7B draft on an A100: 25.3 → 48.4 tokens/s, 1.9 times, with $c = 0.13$ ([gpt-fast](https://github.com/meta-pytorch/gpt-fast)) |
 #
 # [Chen et al. (2023)](https://arxiv.org/abs/2302.01318) report 2 to 2.5 times for
 # Chinchilla 70B. [EAGLE-3](https://arxiv.org/abs/2503.01840), whose draft is a small head on the
@@ -774,17 +783,18 @@ table(
 # | SFT (03, 04) | 10³ to 10⁶ pairs | response tokens | a format, a style, a habit, stopping | see its own mistakes: it only ever sees the right path |
 # | expert iteration (05) | problems and a verifier | its own correct answers | more of what it can do sometimes | learn from failures: wrong answers are thrown away |
 # | RL | problems and a reward | its own answers, weighted, both signs | what no demonstration shows; avoids what fails | work without a reward that resists being gamed |
-# | decoding (here) | none | nothing is trained | speed, same text | a better text |
+# | decoding (here) | none | nothing is trained | speed, the same distribution | give a better text |
 #
 # > **The lecture says:** the stages come in this order and none can be skipped.
 # >
-# > **What holds:** as a default, yes. As a law, no: DeepSeek-R1-Zero applied RL directly to a base
-# > model, without SFT. It worked, but mixed languages and was hard to read; a little SFT first
-# > repaired that.
+# > **What holds:** as a default, yes. As a law, no: DeepSeek-R1-Zero
+# > ([DeepSeek-AI 2025](https://arxiv.org/abs/2501.12948)) was made by RL directly on a base model,
+# > without SFT. It worked, but it mixed languages and was hard to read; DeepSeek-R1 has a little SFT
+# > first, against that.
 #
 # What the lecture leaves out, and what a project often needs first:
 #
-# - **Retrieval.** Facts that change belong into the context, not into weights.
+# - **Retrieval.** Facts that change belong in the context, not in the weights.
 # - **Constrained decoding.** If the output must be valid JSON, a grammar guarantees it; fine-tuning
 #   only makes it likely.
 # - **Preference tuning (DPO and relatives).** Pairs of better and worse answers, no reward model,
@@ -792,7 +802,7 @@ table(
 # - **Evaluation first.** Without a held-out test and a baseline nobody can tell whether any of
 #   this helped. Notebook 04 has the intervals.
 # - **Distillation.** If a larger model can do it, its outputs are the cheapest data
-#   (see its licence), and as we did with the draft, its distributions are better still.
+#   (see its licence). Its distributions, which our draft copied, are better still.
 #
 # ## Which one for you?
 #
@@ -806,12 +816,13 @@ method_chooser()
 # %% [markdown]
 # # What to take along
 #
-# - **One call of the target can check many tokens**, because a step costs memory, not arithmetic.
-# - **Accept with min(1, p/q), after a rejection draw from max(0, p − q), after the last acceptance
-#   take the bonus.** All three are needed for the exact distribution at full speed.
+# - **One call of the target can check many tokens**, because a step waits for the weights, not for
+#   the arithmetic.
+# - **Accept with min(1, p/q), after a rejection draw from max(0, p − q), if all were accepted take
+#   the bonus.** All three are needed for the exact distribution at full speed.
 # - **A round gives 1 to k + 1 tokens.** Guesses are not free: the draft pays $k$ steps.
 # - **Caches must forget what was rejected.** A loop that forgets to forget still writes fluent text.
-# - **Whether it pays is three measured numbers**: $\alpha$, $c$, and the cost of checking. "3 to 4
-#   of 5, so 2 to 3 times" is true for $c$ between 0.1 and 0.2.
+# - **Whether it pays depends on three measured numbers**: $\alpha$, $c$, and the cost of checking.
+#   "3 to 4 of 5, so 2 to 3 times" is true for $c$ between 0.1 and 0.2.
 # - **It helps one waiting reader, not a full server.**
 # - **Choose the cheapest method that solves the problem, and measure before and after.**
