@@ -1,9 +1,10 @@
 # %% [markdown]
 # # Inside modern LLMs
 #
-# Llama-3 and Mixtral differ from the transformer you know in two places.
-# Attention keeps fewer keys and values (**grouped query attention**), and the feed-forward
-# network is split into experts of which only a few run (**mixture of experts**).
+# This notebook is about two changes to the transformer you know. In Llama-3 and in Mixtral,
+# attention keeps fewer keys and values (**grouped query attention**). In Mixtral, several
+# feed-forward networks, the experts, stand in place of one, and each token runs through only a few
+# of them (**mixture of experts**).
 #
 # You will build both from a few lines of PyTorch, then put them beside the code that the world
 # runs: `transformers`' Llama attention and Mixtral block must give the same numbers as yours.
@@ -51,7 +52,7 @@ from course_lib.pictures import LINES, figure, table
 # own. With 32 heads in each of 32 layers that is a lot of memory, and all of it is read again for
 # every new token.
 #
-# The remedy: let several query heads share one key/value head.
+# The remedy: let several query heads share one key/value head (kv head, for short).
 #
 # - **MHA** (multi-head attention): every query head has its own key/value head.
 # - **GQA** (grouped query attention): a group of query heads shares one.
@@ -78,8 +79,9 @@ for axis, (title, n_kv) in zip(
 # %% [markdown] about="repeat_kv"
 # **Why.** With 8 query heads and 2 kv heads, ordinary attention code no longer fits: the head axes
 # differ. The simplest way is to write each kv head several times, so that the axes agree again.
-# The order is everything. The wrong order has the right shape, raises no error and trains to a
-# worse model, and weights loaded from a real checkpoint give nonsense.
+# The order is everything. The wrong order has the right shape and raises no error. A model trained
+# with it from scratch is no worse, since only the numbering of its heads differs. But weights
+# loaded from a real checkpoint give nonsense.
 #
 # **Mathematics.** With $n = H_q / H_{kv}$ query heads in a group, query head $h$ reads kv head
 # $\lfloor h/n \rfloor$:
@@ -92,7 +94,7 @@ for axis, (title, n_kv) in zip(
 # %% exercise="repeat_kv"
 # exercise: repeat_kv
 def repeat_kv(x, n_rep):
-    """Write each kv head `n_rep` times, in place: A B -> A A B B.
+    """Write each kv head `n_rep` times in a row: A B -> A A B B.
 
     x: (B, Hkv, T, D), any dtype; not modified
     n_rep: int >= 1, query heads for each kv head
@@ -112,8 +114,8 @@ hidden("repeat_kv")
 # %% [markdown] about="gqa_attention"
 # **Why.** This is the attention of Llama-3, Mistral and Qwen2.5. It has to work in two situations:
 # when a whole text is read at once (as many queries as keys), and when one new token arrives and
-# the keys of all earlier ones come from the cache (one query, many keys). Most home-made attention
-# is right in the first and wrong in the second, because of the mask.
+# the keys of all earlier ones come from the cache (one query, many keys). Home-made attention is
+# often right in the first and wrong in the second, because of the mask.
 #
 # **Mathematics.** For each query head $h$, with its kv head $g = \lfloor h/n \rfloor$:
 #
@@ -192,8 +194,8 @@ print("is_causal=True gave just the value of the first key:", torch.equal(librar
 # that Llama-3-8B's cache is 4 times smaller than without grouping. You will be able to say how
 # many bytes that is.
 #
-# **Mathematics.** Each layer keeps, for each token and each kv head, one key and one value of
-# $D$ numbers:
+# **Mathematics.** Each of the $L$ layers keeps, for each token and each kv head, one key and one
+# value of $D$ numbers:
 #
 # $$\text{bytes} = 2 \cdot L \cdot H_{kv} \cdot D \cdot B \cdot T \cdot \text{bytes per element}.$$
 #
@@ -254,13 +256,15 @@ kv_cache_explorer()
 # %% [markdown]
 # ## How much faster is it, really?
 #
-# A new token must read all weights once (for the whole batch) and the cache of each sequence.
-# If reading memory is all that counts, the time is proportional to
+# A decoding step gives each sequence one new token. It must read all weights once, for the whole
+# batch, and the cache of each sequence. If reading memory is all that counts, its time is
+# proportional to
 #
 # $$\text{bytes read} = \text{weights} + B \cdot T \cdot \text{cache bytes per token}.$$
 #
 # So a 4× smaller cache makes a token 4× faster only when the cache is far larger than the weights.
-# For Llama-3-8B, with its 16.06 GB of weights in bfloat16, the bound is:
+# For Llama-3-8B, with its 16.06 GB of weights in bfloat16, the bound is about this (we count the
+# input embedding in full, although a step reads only a few of its rows):
 
 # %%
 gqa_token = kv_cache_bytes(32, 8, 128, 1, 1)
@@ -375,19 +379,19 @@ table(
 # Read the table with two questions. Is the *whole token* as much faster as the cache is smaller?
 # And is the *attention* alone? For a cache 4× and 16× smaller, one core of ours found in several
 # runs: the token 2.1–2.5× and 2.5–3.3×, PyTorch's attention about 1.7× and 2×, yours 1.1×. Three
-# reasons:
+# things explain these numbers:
 #
 # - Weights are read too, and they are nearly the same for all three.
 # - `repeat_kv` writes full-size keys and values to memory. The saving in storage is real, the
 #   saving in reading is lost again. Fast GPU kernels read the small cache and repeat in registers.
 # - `DynamicCache` copies the whole cache for each new token. That rewards a small cache, for a
-#   reason that has nothing to do with attention.
+#   reason that has nothing to do with attention: so the token can gain more than its attention.
 #
 # > **The lecture says:** quality loss is minimal, inference speedup is significant.
 # >
 # > **The source:** [Ainslie et al. 2023](https://arxiv.org/abs/2305.13245), *GQA*,
-# > Table 1. T5-XXL was trained with MHA, then converted and trained on, with 5% of the original
-# > training compute.
+# > Table 1. T5-XXL was trained with MHA, then converted to GQA or MQA and trained a little longer,
+# > with 5% of the original training compute.
 #
 # | model | seconds per sample | average quality |
 # |---|---|---|
@@ -439,13 +443,14 @@ for name, c in REAL_CONFIGS.items():
 table(["", "d", "d_ff", "parameters"], rows, "Parameters of one SwiGLU against 8 d²")
 
 # %% [markdown]
-# 8d² is a design choice ($d_{ff} = \tfrac{8}{3} d$, which gives three matrices the size of two with
-# $4d$). Llama-2-7B follows it. Newer models spend more on the FFN, up to more than twice as much.
+# 8d² is a design choice: with $d_{ff} = \tfrac{8}{3} d$ the three matrices of a SwiGLU have as many
+# parameters as the two of the older FFN with $d_{ff} = 4d$. Llama-2-7B follows it. Newer models
+# spend more on the FFN, up to 17.5 d².
 
 # %% [markdown] about="route"
 # **Why.** The router is the only new idea in a mixture of experts: a single linear layer that
-# scores the experts for each token. What you do with the scores matters. Two orders look alike and
-# give different models.
+# scores the experts for each token. What you do with the scores matters: a softmax over the chosen
+# scores, and a choice from the softmax over all, look alike and give different weights.
 #
 # **Mathematics.** For one token with scores $s \in \mathbb{R}^E$, let $S$ be the $k$ experts with
 # the largest scores. Then
@@ -461,7 +466,7 @@ table(["", "d", "d_ff", "parameters"], rows, "Parameters of one SwiGLU against 8
 def route(logits, k):
     """The k best experts of each token, and their weights.
 
-    logits: (N, E), any floating dtype; not modified
+    logits: (N, E), the scores, any floating dtype; not modified
     k: int, 1 <= k <= E
     Returns (weights, indices), both (N, k): weights float32, each row sums to 1; indices int64.
     The order within a row is free, as long as weights and indices agree.
@@ -480,8 +485,8 @@ hidden("route")
 
 # %% [markdown]
 # There is a second road to the same weights: softmax over all experts, keep the top k, **divide by
-# their sum**. That is what Mixtral's code does. Forget the division and the layer's output shrinks,
-# by a different factor for each token:
+# their sum**. That is what the Mixtral of `transformers` does. Forget the division and the layer's
+# output shrinks, by a different factor for each token:
 
 # %%
 logits = 2 * torch.randn(1000, 8)
@@ -508,8 +513,9 @@ print(f"softmax, top-2, no division: rows sum to {kept.min():.2f} … {kept.max(
 # The choice of $S$ is a hard decision and has no gradient. The weights $w_e$ do, and through them
 # the router learns.
 #
-# Think expert by expert: *which rows chose expert 3, and in which slot?* Run the expert once on
-# those rows, weigh the result, add it to where the rows came from.
+# Flatten the tokens to $N$ rows and think expert by expert: *which rows chose expert 3, and in
+# which of their $k$ slots?* Run the expert once on those rows, weigh the result, add it to where
+# the rows came from.
 
 
 # %% exercise="SparseMoE"
@@ -532,7 +538,7 @@ class SparseMoE(nn.Module):
     def forward(self, x):
         """x (B, T, d_model) -> (B, T, d_model), same dtype; x is not modified.
 
-        An expert is called on the rows routed to it and on no others.
+        An expert is called on the rows routed to it and on no others; a call on no rows is fine.
         """
         ### BEGIN SOLUTION
         rows = x.reshape(-1, x.shape[-1])
@@ -557,8 +563,8 @@ hidden("SparseMoE")
 # the FFN is multiplied by 8; attention, embeddings and norms are shared. With this function you can
 # check any model card.
 #
-# **Mathematics.** Let $d$ be `hidden_size`, $H$ and $H_{kv}$ the heads, $D$ the head size. One
-# layer has
+# **Mathematics.** Let $d$ be `hidden_size`, $H$ and $H_{kv}$ the query and kv heads, $D$ the head
+# size, $V$ `vocab_size`. One layer has
 #
 # - attention: $W_q$ and $W_o$ with $d \cdot HD$ each, $W_k$ and $W_v$ with $d \cdot H_{kv}D$ each;
 #   with `attention_bias` also a bias on q, k and v ($HD + 2 H_{kv} D$), none on o;
@@ -574,8 +580,8 @@ hidden("SparseMoE")
 #
 # By hand: $d = 4$, one layer, 2 heads and 1 kv head of size 2, $d_{ff} = 8$, $V = 10$, untied.
 # Attention $16 + 16 + 8 + 8 = 48$, norms 8, an expert 96, embedding and output 80, final norm 4:
-# dense, that is 236. With 4 experts of which 2 run, the router adds 16: $236 + 16 + 3 \cdot 96 =
-# 540$ in total, $236 + 16 + 96 = 348$ active.
+# the dense model has 236. With 4 experts of which 2 run, the router adds 16: $236 + 16 + 3 \cdot 96
+# = 540$ in total, $236 + 16 + 96 = 348$ active.
 
 
 # %% exercise="moe_param_counts"
@@ -738,8 +744,8 @@ moe_routing_explorer()
 #
 # $$\mathcal{L} = E \sum_{e=1}^{E} f_e \, P_e .$$
 #
-# Uniform routing: $f_e = k/E$, $P_e = 1/E$, so $\mathcal{L} = k$. All on the same expert with $k =
-# 1$: $\mathcal{L} = E$. The counts $f_e$ are whole numbers divided by $N$ and have no gradient;
+# Uniform routing: $f_e = k/E$, $P_e = 1/E$, so $\mathcal{L} = k$. All tokens sure of the same
+# expert, with $k = 1$: $\mathcal{L} = E$. The $f_e$ are counts divided by $N$ and have no gradient;
 # the gradient flows through $P_e$ alone. This is the convention of `transformers`; with $k = 1$ it
 # is the loss of the Switch Transformer ([Fedus et al. 2021](https://arxiv.org/abs/2101.03961)).
 
@@ -803,7 +809,7 @@ WORD_ID = {word: i for i, word in enumerate(VOCABULARY)}
 
 
 def make_texts(count, rng, length=40):
-    """(ids (count, length), topics (count,)): every other text is mathematics (0), biology (1)."""
+    """(ids (count, length), topics (count,)): mathematics (0) and biology (1) in turn."""
 
     def pick(words):
         return words[torch.randint(len(words), (1,), generator=rng)]
@@ -875,9 +881,10 @@ def train_tiny(seed, balance, steps=200):
 
 # %% [markdown]
 # How do we measure "follows"? With **mutual information**: how many bits we learn about the expert
-# of a token when we are told something. Told the *word*: $I(\text{expert};\text{word})$. Told the
-# *topic* of the text: $I(\text{expert};\text{topic})$. The honest question is the third: told the
-# topic when we know the word already, $I(\text{expert};\text{topic} \mid \text{word})$.
+# of a token (the one with the largest score) when we are told something. Told the *word*:
+# $I(\text{expert};\text{word})$. Told the *topic* of the text: $I(\text{expert};\text{topic})$. The
+# honest question is the third: told the topic when we know the word already,
+# $I(\text{expert};\text{topic} \mid \text{word})$.
 #
 # Two controls. **Chance:** we shuffle the topic labels among the texts 20 times; what remains is
 # what a finite sample gives for nothing. **Does the model know the topic at all?** We look at how
@@ -898,12 +905,12 @@ def information(a, b):
 
 @torch.no_grad()
 def follow(model, seed):
-    """What the first expert of each token follows, on fresh texts; bits, shares and controls."""
+    """What the best expert of each token follows, on fresh texts; bits, shares and controls."""
     rng = torch.Generator().manual_seed(1000 + seed)
     ids, topics = make_texts(200, rng)
     logits, router_logits = model(ids)
     indices = route(router_logits, 2)[1]
-    expert, word = indices[:, 0], ids.flatten()
+    expert, word = router_logits.argmax(dim=-1), ids.flatten()
 
     def bits(topics):
         topic = topics.repeat_interleave(ids.shape[1])
@@ -950,10 +957,10 @@ table(
 
 # %% [markdown]
 # What we found (yours may differ a little): all six models know the topic, with 97% or more of the
-# probability on its words. The **word** tells 1.4 to 2.2 bits of the expert. The **topic** tells
-# 0.00 to 0.07 bits. Beyond the word it tells 0.01 to 0.12 bits, mostly more than shuffled labels do
-# (up to 0.02). So the router does use the topic a little, differently from seed to seed. But it is
-# a faint trace: this router sorts words, not subjects.
+# probability on its words. The **word** tells 1.4 to 2.2 bits of the expert (of 3 at most, for 8
+# experts). The **topic** tells 0.00 to 0.07 bits. Beyond the word it tells 0.01 to 0.12 bits,
+# mostly more than shuffled labels do (up to 0.02). So the router does use the topic a little,
+# differently from seed to seed. But it is a faint trace: this router sorts words, not subjects.
 #
 # In the last two columns you see your loss at work: the busiest and the laziest expert come closer.
 #
@@ -966,8 +973,8 @@ table(
 # %% [markdown]
 # # Against the real thing
 #
-# The last test is not ours. We copy random weights from `transformers`' own modules into yours and
-# compare outputs, counts and losses.
+# The last test is not ours. Your code gets the random weights and inputs of `transformers`' own
+# modules, and we compare outputs, losses and counts.
 
 # %% tags=["long"]
 from transformers import MixtralConfig, MixtralForCausalLM
@@ -1033,7 +1040,7 @@ for what, compare in [
     difference = ((yours - theirs).abs().max() / theirs.abs().max()).item()
     rows.append([what, f"{difference:.1e}", "same" if difference < 1e-4 else "DIFFERENT"])
 
-with torch.device("meta"):  # shapes without memory: all of Mixtral, 93 GB, in a second
+with torch.device("meta"):  # shapes without memory: all of Mixtral in a second
     mixtral = MixtralForCausalLM(MixtralConfig())
 counted = sum(p.numel() for p in mixtral.parameters())
 yours = moe_param_counts(REAL_CONFIGS["Mixtral-8x7B"])[0]
@@ -1044,7 +1051,8 @@ rows.append(
         "same" if yours == counted else "DIFFERENT",
     ]
 )
-table(["yours against transformers", "difference", ""], rows, "Largest relative difference")
+caption = "Largest relative difference; for counts, the difference itself"
+table(["yours against transformers", "difference", ""], rows, caption)
 
 # %% [markdown]
 # # What to take along
@@ -1060,6 +1068,6 @@ table(["yours against transformers", "difference", ""], rows, "Largest relative 
 #   Mixtral reads 12.9B parameters for one token, 42B for eight.
 # - **8d² is a convention** (8.06 … 17.5 in five models), and **experts are not subjects**, neither
 #   in our small model nor, as its authors report, in Mixtral.
-# - Without a **balancing loss** some experts starve.
+# - Without a **balancing loss** some experts can starve.
 #
 # Next: `02_lora_parameters` changes such a model by training less than one percent of it.

@@ -3,7 +3,7 @@
 #
 # Fine-tuning a model of 7 billion parameters in the plain way needs more than 100 GB of memory.
 # **LoRA** (low-rank adaptation) freezes the model, trains two thin matrices beside each big one,
-# and saves a file of a few megabytes. Here you build it, from the count to the file.
+# and saves a file of tens of megabytes. Here you build it, from the count to the file.
 #
 # What you write works on real `transformers` models. In the last part it meets the `peft` library:
 # the same weights must give the same outputs, the same merge and the same counts.
@@ -23,10 +23,11 @@
 # Time: about two and a half hours. Everything runs on a laptop; the longest cell takes half a
 # minute. Needed: matrix products, `nn.Module`, what a gradient is.
 #
-# **How to work.** Replace `raise NotImplementedError()` in an exercise cell, run it, then run the
+# **How to work.** Replace `raise NotImplementedError` in an exercise cell, run it, then run the
 # check below it. The check tells you what is wrong, not only that it is. Each exercise has three
-# hints; open them one at a time. Letters used throughout: $W$ a weight of shape
-# $d_\text{out} \times d_\text{in}$, $r$ the rank, $\alpha$ a number that sets the strength.
+# hints; open them one at a time, or call `hint("lora_param_count")`. Letters used throughout:
+# $W$ a weight of shape $d_\text{out} \times d_\text{in}$, $r$ the rank, $\alpha$ a number that sets
+# the strength.
 
 # %% tags=["setup"]
 import copy
@@ -94,7 +95,7 @@ print("through the new matrix:", (W + scaling * B @ A) @ x)
 print("through the detour:    ", W @ x + scaling * (B @ (A @ x)))
 
 # %% [markdown]
-# At 2 × 3 there is nothing to gain: $B$ and $A$ hold 5 numbers, $BA$ 6. It pays when the matrix is
+# At 2 × 3 there is little to gain: $B$ and $A$ hold 5 numbers, $BA$ 6. It pays when the matrix is
 # large, because $W$ grows with the **product** of its sides, $A$ and $B$ with their **sum**.
 # The picture is drawn to scale for a matrix of 4096 × 4096.
 
@@ -301,8 +302,8 @@ table(["model", "parameters", *(f"r = {r}" for r in lecture)], rows, caption="sh
 # > $r = 16$), all linear layers are twice as much. And "< 1%" holds for small ranks only. At
 # > $r = 256$ it is 2 to 10%.
 #
-# The same slide calls $r = 16$ "the most common default". Look what the library does if you do not
-# say anything:
+# The same slide calls $r = 16$ "the most common default". Look at what the library does if you say
+# nothing:
 
 # %% tags=["long"]
 default = LoraConfig()
@@ -314,10 +315,10 @@ print(f"peft's defaults: r = {default.r}, lora_alpha = {default.lora_alpha}")
 # > **The lecture says:** "Observation (Aghajanyan et al., 2021): when you fine-tune, the weight
 # > changes ΔW are low-rank."
 #
-# That is not what the paper observed. Aghajanyan and colleagues measured the **intrinsic
-# dimension**: they kept the model fixed, trained a few numbers only, and projected these at random
-# into the space of *all* parameters. With 200 numbers, RoBERTa reached 90% of full fine-tuning on
-# the task MRPC. Few numbers, yes. But a few numbers are not a low rank.
+# That is not what [the paper](https://arxiv.org/abs/2012.13255) observed. It measured the
+# **intrinsic dimension**: the authors kept the model fixed, trained a few numbers only, and
+# projected these at random into the space of *all* parameters. With 200 numbers, RoBERTa reached
+# 90% of full fine-tuning on the task MRPC. Few numbers, yes. But a few numbers are not a low rank.
 #
 # > **We compute:** one single number $\theta$, multiplied by a fixed random matrix $P$. The change
 # > $\Delta W = \theta P$ has dimension 1. What is its rank?
@@ -365,7 +366,8 @@ table(
 # > Without $\alpha / r$ an adapter from a real file gives wrong outputs: with the lecture's own
 # > settings $r = 16$, $\alpha = 32$ the change would be half as large as it was trained to be.
 #
-# **The start.** At first nothing may change, so $BA = 0$. There is a trap. The gradients are
+# **The start.** At first nothing may change, so $BA = 0$. There is a trap. The gradients, for one
+# $x$ and without dropout, are
 #
 # $$\frac{\partial L}{\partial B} = \frac{\alpha}{r}\, g\, (A x)^\top, \qquad
 # \frac{\partial L}{\partial A} = \frac{\alpha}{r}\, B^\top g\, x^\top,
@@ -387,8 +389,8 @@ class LoRALinear(nn.Module):
     base: nn.Linear (out, in), with or without bias, any float dtype; kept as it is, and frozen
     r: int >= 1; may exceed in and out. alpha: number. dropout: probability, 0 <= dropout < 1
     Attributes: base, r, alpha, scaling (= alpha / r)
-    Parameters: lora_A (r, in) and lora_B (out, r), trainable; at the start B A is zero, and at
-        least one of the two gets gradient.
+    Parameters: lora_A (r, in) and lora_B (out, r), trainable, float32 or the base's dtype; at the
+        start B A is zero, and at least one of the two gets gradient.
     """
 
     def __init__(self, base, r, alpha, dropout=0.0):
@@ -455,8 +457,8 @@ table(["step", "loss", "gradient of A", "gradient of B"], rows)
 # $$W x + b + \tfrac{\alpha}{r} B A x = \Big(\underbrace{W + \tfrac{\alpha}{r} B A}_{W'}\Big) x + b
 # .$$
 #
-# One thing is not in the formula: rounding. Weights are often bfloat16, which keeps 8 bits of a
-# number's digits. Add up in float32, and round **once**, at the end.
+# One thing is not in the formula: rounding. Weights are often bfloat16, which keeps 8 significant
+# bits of a number. Add up in float32, and round **once**, at the end.
 #
 # By hand: $W$, $B$, $A$ from the beginning with $\alpha / r = 2$ give
 # $W' = \begin{pmatrix} 3 & -2 & 2 \\ 4 & -3 & -1 \end{pmatrix}$.
@@ -516,7 +518,7 @@ table(
 # %% [markdown]
 # Now exactness. The same layer in three precisions. "Output" compares the merged layer with the
 # unmerged one. "Unmoved" is the share of weights which the merge left exactly as they were,
-# although the adapter wanted to change them: the change was smaller than the spacing of the
+# although the adapter wanted to change them: the change was smaller than half the spacing of the
 # numbers there.
 
 # %% tags=["long"]
@@ -737,7 +739,8 @@ print(f"an adapter: {size:,} bytes, the base: {whole:,} bytes")
 
 # %% [markdown]
 # Each adapter is good at its own notation, and with `none` the base is back as it was. (The small
-# base makes the adapters look large. For Qwen2.5-Math-1.5B in bfloat16 it is 17 MB beside 3.1 GB.)
+# base makes the adapters look large. For Qwen2.5-Math-1.5B with $r = 16$ it is 17 MB in float32
+# beside a base of 3.1 GB in bfloat16.)
 
 # %% [markdown]
 # # Part D. Memory
@@ -751,9 +754,8 @@ print(f"an adapter: {size:,} bytes, the base: {whole:,} bytes")
 #
 # $$\text{weights} = n\,w, \qquad \text{gradients} = t\,g, \qquad \text{optimizer} = t\,o .$$
 #
-# The defaults are those of mixed precision training with Adam: $w = 2$ (bfloat16), $g = 4$
-# (float32), $o = 8$ (two float32 moments). By hand: 100 parameters, 10 of them trained, need
-# $200 + 40 + 80 = 320$ bytes.
+# The defaults: $w = 2$ (bfloat16), $g = 4$ (float32), $o = 8$ (the two float32 moments of Adam).
+# By hand: 100 parameters, 10 of them trained, need $200 + 40 + 80 = 320$ bytes.
 
 
 # %% exercise="finetune_memory"
@@ -761,7 +763,8 @@ print(f"an adapter: {size:,} bytes, the base: {whole:,} bytes")
 def finetune_memory(n_params, n_trainable, weight_bytes=2, grad_bytes=4, optimizer_bytes=8):
     """Bytes of memory that fine-tuning needs, activations aside.
 
-    n_params: int, all parameters, trainable ones included. n_trainable: int, 0 <= n_trainable
+    n_params: int, all parameters, trainable ones included
+    n_trainable: int, 0 <= n_trainable <= n_params
     weight_bytes: int, for each parameter; grad_bytes, optimizer_bytes: int, for each trainable one
         (defaults: bfloat16 weights, float32 gradients, two float32 moments of Adam)
     Returns a dict of ints with the keys weights, gradients, optimizer and total.
@@ -816,9 +819,9 @@ table(
 # %% [markdown]
 # > **We compute:** a "16 GB" card has 16 GiB = 17.2 GB. The bfloat16 base of Llama-2-7B alone takes
 # > 13.5 GB, so LoRA leaves about 3.4 GB for activations: batch 1 with checkpointing, at the border.
-# > Llama-3-8B leaves less than 1 GB, which one copy of the logits of 1,024 tokens
-# > ($1024 \cdot 128{,}256 \cdot 4$ bytes = 0.53 GB) nearly fills. With a base in 4 bits all three
-# > fit. So: **yes, with QLoRA**.
+# > Llama-3-8B leaves less than 1 GB, and one copy of the logits of 1,024 tokens
+# > ($1024 \cdot 128{,}256 \cdot 4$ bytes = 0.53 GB) takes more than half of that. With a base in 4
+# > bits all three fit. So: **yes, with QLoRA**.
 #
 # Prompt tuning trains even less: $p$ vectors of the embedding's width, $p \cdot d$ numbers.
 
@@ -846,7 +849,7 @@ table(["model", "parameters", "width", "share of 100 prompt tokens"], rows)
 # # Part E. Three ways to learn, and what each forgets
 #
 # Now all three methods on the same small model and the same **new task**: a notation that the model
-# has never seen. It knows sums as `12+7=19`. It shall learn `12+7:19`. Its answer counts when
+# has never seen. It knows sums as `12+7=19`. It is to learn `12+7:19`. Its answer counts when
 # greedy decoding would write exactly the right number.
 #
 # We also ask what it **forgets**: the old notation `12+7=`, on the same held-out sums, and the
@@ -954,13 +957,13 @@ _ = axis.legend(loc="center left", frameon=False)
 # **What we saw**, on two CPU cores (yours may differ a little; the tables above are your own run):
 #
 # - *The new task.* Full fine-tuning and LoRA both went from 0.00 to about three sums in four (0.73
-#   and 0.78). Their ranges over the seeds overlap: no winner, but LoRA trained a tenth of the
+#   and 0.78). Their ranges over the seeds overlap: no winner, but LoRA trained an eleventh of the
 #   numbers.
-# - *Prompt tuning* stayed near zero. Eight learned tokens can steer a model towards what it already
-#   does; this small one has nothing to be steered to.
-# - *Forgetting.* All three got worse at the old notation, from 0.78 to about 0.7. On word problems
-#   the loss rose by about 0.11 with full fine-tuning and by 0.05 with LoRA. So LoRA forgets too,
-#   and here in one of two measures less.
+# - *Prompt tuning* stayed near zero. Our guess: eight learned tokens can only steer a model towards
+#   what it can do already, and this small one cannot do enough.
+# - *Forgetting.* All three got worse at the old notation: from 0.78 to 0.71 with full fine-tuning
+#   and with LoRA, to 0.64 with prompt tuning. On word problems the loss rose by 0.11, 0.05 and
+#   0.04. So LoRA forgets too, and here in one of two measures less than full fine-tuning.
 # - *Cost.* Gradients and Adam shrink with the trained share, 11-fold. The time for a step does not
 #   shrink: forward and backward still go through the whole model, and in a model this small the
 #   two extra products of each layer cost more than is saved.
@@ -1051,9 +1054,9 @@ for axis, kind in zip(axes, ("v_proj", "down_proj"), strict=True):
 # hypothesis holds in this sense: few directions hold most of it.
 #
 # But "few" is no fixed number. The matrices of the feed-forward network need about twice as many
-# directions as those of attention, and rank 8 could hold 90% of a few of the 28 matrices only. Yet
-# LoRA with $r = 8$ has learned the task as well as full fine-tuning (Part E). What a change *holds*
-# is not what the task *needs*.
+# directions as those of attention (they are larger, and so are their controls), and rank 8 could
+# hold 90% of a few of the 28 matrices only. Yet LoRA with $r = 8$ has learned the task as well as
+# full fine-tuning (Part E). What a change *holds* is not what the task *needs*.
 #
 # One small model, one task, one seed: this shows how to measure it, not what a 7B model does.
 
@@ -1103,7 +1106,8 @@ for name, model_config in REAL_CONFIGS.items():
         yours = lora_param_count(linear_shapes(model_config), 16, attention)
         verdict = "same" if yours == counted else "DIFFERENT"
         rows.append([f"parameters, {name}, r = 16", f"{abs(yours - counted)}", verdict])
-table(["yours against peft", "difference", ""], rows, caption="largest relative difference")
+caption = "largest relative difference; for counts, the difference itself"
+table(["yours against peft", "difference", ""], rows, caption=caption)
 
 # %% [markdown]
 # # What to take along
@@ -1113,8 +1117,8 @@ table(["yours against peft", "difference", ""], rows, caption="largest relative 
 # $r = 16$ on q, k, v, o has 4,358,144, not 3,407,872.
 # - **The update is $\frac{\alpha}{r} BA$.** Without the factor an adapter from a file is wrong.
 # - **One factor starts at zero, not both.**
-# - **Merging is exact in float32.** In bfloat16 it makes a slightly different model: evaluate the
-# one that you ship.
+# - **Merging is exact up to rounding.** In bfloat16 that makes a slightly different model: evaluate
+# the one that you ship.
 # - **Freeze everything else, save copies, load strictly.** These mistakes are silent.
 # - **LoRA makes gradients and optimizer small, not the weights.** 7B on 16 GB needs a 4-bit base.
 # - **Intrinsic dimension is not rank.** One trained number can change a matrix in all directions.
