@@ -40,7 +40,7 @@ docs: setup                    ## the documentation as a site, in site/; a broke
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 new-exercise: setup            ## start an exercise: make new-exercise NOTEBOOK=01_gqa_moe NAME=...
-	$(BIN)/python scripts/new_exercise.py $(NOTEBOOK) $(NAME)
+	$(BIN)/python scripts/new_exercise.py "$(NOTEBOOK)" "$(NAME)"
 
 lint: setup
 	$(BIN)/ruff check --fix .

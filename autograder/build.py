@@ -230,7 +230,8 @@ def _check_rules(path, cells, exercises: dict[str, Exercise]):
     line = 1
     manual = sum(cell.metadata["points"] for cell in cells if "manual" in cell.metadata)
     points = sum(e.points for e in exercises.values()) + manual
-    need(points == POINTS, f"the points of a notebook sum to {POINTS}, these to {points:g}")
+    given = f"the points in course_lib/exercises sum to {points:g}"
+    need(points == POINTS, f"{given}, those of a notebook to {POINTS}")
     names = [key.split()[1] for key in seen if key.startswith(("exercise ", "manual "))]
     for name in names:
         need(names.count(name) == 1, f"{name!r} is both an exercise and a manual answer")

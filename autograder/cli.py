@@ -81,7 +81,7 @@ def parser():
         type=_count,
         help="run each hidden test N times on fresh inputs: none may change its mind",
     )
-    selftest.add_argument("--notebook", metavar="ID", help="with --repeat: this one alone")
+    selftest.add_argument("--notebook", metavar="ID", help="this one alone")
     selftest.add_argument("--seed", metavar="TEXT", help="with --repeat: the same inputs again")
     selftest.add_argument("--workers", metavar="N", type=_count, help=argparse.SUPPRESS)
     selftest.add_argument(
@@ -297,7 +297,7 @@ def _selftest(options):
         )
     from autograder.selftest import selftest
 
-    return selftest(options.bank, workers=options.workers, sandbox=options.sandbox)
+    return selftest(options.bank, options.notebook, options.workers, options.sandbox)
 
 
 def _demo(options):

@@ -17,7 +17,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
-from autograder.build import notebook_ids
 from autograder.judge import judge_notebook, repeat_tests
 from autograder.sandbox import Limits
 from autograder.selftest import OWN_BANK, Answer, columns, read_bank, reference_steps
@@ -44,13 +43,7 @@ def flakiness(repeat, bank=None, notebook=None, workers=None, sandbox="auto", se
 
     bank: folder of answers, default the project's own. notebook: its id, default all. seed: text;
     the same gives the same inputs, default fresh ones."""
-    answers, problems = read_bank(OWN_BANK if bank is None else Path(bank))
-    if notebook is not None:
-        if notebook not in notebook_ids():
-            problems = [
-                f"there is no notebook {notebook!r} (there are {', '.join(notebook_ids())})"
-            ]
-        answers = [a for a in answers if a.notebook == notebook]
+    answers, problems = read_bank(OWN_BANK if bank is None else Path(bank), notebook)
     places = dict.fromkeys((a.notebook, a.exercise) for a in answers)
     answers = [reference(*place) for place in places] + answers
     if problems:

@@ -10,7 +10,8 @@ right after its cell. If a cell or a call hangs, crashes or uses too much memory
 are killed, the exercise is marked, and a fresh pair replays the cells up to there (also a cell of
 which a call went wrong: others may need what it defines). A bad cell costs its own exercise alone.
 A process that ends by a signal may have been killed by the machine or its administrator: the cell
-is run once more, and what it did itself it does again.
+is run once more, and what it did itself it does again. Limits are wall time. What meets one while
+the machine is too busy to let it run is also run once more, with limits stretched accordingly.
 
 `python -m autograder.judge 01_gqa_moe repeat_kv answer.py` runs the hidden tests of one exercise on
 one answer, for those who write them; other cells come from the reference solution.
@@ -27,7 +28,8 @@ import sys
 import time
 import traceback
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from autograder import channel
@@ -45,6 +47,7 @@ from autograder.judging import (
 )
 
 MAX_LINE = 1 << 16  # of what the judge tells the worker
+BUSY = 2 / 3  # a process that gets less than this share of a core could not do what it wanted
 GRACE_SECONDS = 5  # after the judge should have noticed a deadline by itself
 STATUSES = ("graded", "ungraded", "timeout", "memory", "crash", "missing")
 
@@ -106,6 +109,7 @@ def judge_notebook(
     points = _points(notebook_id) if points is None else points
     wanted = set(points) if only is None else set(only)
     end = time.monotonic() + limits.notebook_seconds
+    last = end + 1.5 * limits.notebook_seconds  # however busy the machine is
     settings = {
         "notebook": notebook_id,
         "seed": seed.hex(),
@@ -121,6 +125,7 @@ def judge_notebook(
     broken: set[int] = set()  # cells that are not run again
     suspects: set[int] = set()  # cells that ran, but a call of what they define was lost
     repeated: set[int] = set()  # cells during which a process was killed once
+    stretched = False  # once a notebook: an endless loop must end on a busy machine, too
 
     def waiting() -> set[str]:
         return {s.exercise for s in steps if s.kind == "solution"} & wanted - set(verdicts)
@@ -137,7 +142,7 @@ def judge_notebook(
                     break
                 if number in broken:
                     continue
-                started = time.monotonic()
+                started, starved = time.monotonic(), pair.starved()
                 exercise = step.exercise if step.exercise in waiting() else None
                 verdict = None
                 try:
@@ -150,6 +155,15 @@ def judge_notebook(
                 except _Lost as lost:
                     if lost.by_signal and number not in repeated:
                         repeated.add(number)
+                        break
+                    now = time.monotonic()
+                    share = 1 - (pair.starved() - starved) / max(now - started, 1e-9)  # of a core
+                    if lost.status == "timeout" and share < BUSY and not stretched:
+                        stretched, factor = True, min(10, 2 / max(share, 0.2))
+                        seconds = (factor * limits.cell_seconds, factor * limits.call_seconds)
+                        limits = replace(limits, cell_seconds=seconds[0], call_seconds=seconds[1])
+                        settings["call_seconds"] = limits.call_seconds
+                        end = min(last, now + factor * (end - started))
                         break
                     if suspects and lost.status != "timeout":
                         # Perhaps the fault of an earlier cell, whose call went wrong before and
@@ -277,6 +291,15 @@ class _Pair:
         self.shows.close()
         for child in self.children:
             child.kill(wait=False)  # its supervisor sees to the end of all below it
+
+    def starved(self) -> float:
+        """Seconds that the student's and the judge's process, which take turns, were ready to run
+        and waited for a core; 0.0 where the kernel does not say."""
+        waited = 0
+        for child in self.children:
+            with suppress(OSError, ValueError, IndexError):
+                waited += int(Path(f"/proc/{child.pid}/schedstat").read_text().split()[1])
+        return waited / 1e9
 
     def execute(self, step: Step, seconds: float) -> None:
         order = ["exec", step.exercise or "", step.source, seconds]

@@ -47,10 +47,16 @@ class Result:
     why: str
 
 
-def selftest(bank: Path | None = None, workers: int | None = None, sandbox: str = "auto") -> int:
+def selftest(
+    bank: Path | None = None,
+    notebook: str | None = None,
+    workers: int | None = None,
+    sandbox: str = "auto",
+) -> int:
     """Judge every answer of `bank` (default: the project's own), print a table and what is not ok,
-    write selftest.csv in the current folder. The exit status: 1 if anything is not ok."""
-    answers, problems = read_bank(OWN_BANK if bank is None else bank)
+    write selftest.csv in the current folder. `notebook`: its id, for its answers alone. The exit
+    status: 1 if anything is not ok."""
+    answers, problems = read_bank(OWN_BANK if bank is None else bank, notebook)
     results = judge_answers(answers, workers, sandbox) if answers else []
     with open("selftest.csv", "w", newline="", encoding="utf-8") as file:
         write = csv.writer(file)
@@ -60,7 +66,7 @@ def selftest(bank: Path | None = None, workers: int | None = None, sandbox: str 
             score = (f"{result.score:g}", f"{result.max_score:g}", result.ok)
             write.writerow((a.notebook, a.exercise, a.kind, a.name, *score))
     if bank is None:
-        problems += _too_few(answers)
+        problems += _too_few(answers, [notebook] if notebook else notebook_ids())
     print(_table(results))
     for result in results:
         if not result.ok:
@@ -73,10 +79,13 @@ def selftest(bank: Path | None = None, workers: int | None = None, sandbox: str 
     return 1 if failed or problems else 0
 
 
-def read_bank(bank: Path) -> tuple[list[Answer], list[str]]:
-    """The answers in a bank, and one line for each thing in it that cannot be used."""
+def read_bank(bank: Path, notebook: str | None = None) -> tuple[list[Answer], list[str]]:
+    """The answers in a bank (to one notebook, if it is named), and one line for each thing in it
+    that cannot be used."""
     if not bank.is_dir():
         return [], [f"there is no folder {bank}"]
+    if notebook is not None and notebook not in notebook_ids():
+        return [], [f"there is no notebook {notebook!r} (there are {_list(notebook_ids())})"]
     known = {name: i for i in notebook_ids() for name in (i, i.partition("_")[2])}
     answers, problems = [], []
     for path in sorted(bank.glob("*/*/*/*.py")):
@@ -97,7 +106,8 @@ def read_bank(bank: Path) -> tuple[list[Answer], list[str]]:
             except (OSError, UnicodeDecodeError) as error:
                 problem = f"{path.relative_to(bank)}: cannot be read ({type(error).__name__})"
             else:
-                answers.append(Answer(known[folder], exercise, kind, path.stem, source))
+                if notebook in (None, known[folder]):
+                    answers.append(Answer(known[folder], exercise, kind, path.stem, source))
                 continue
         if problem not in problems:
             problems.append(problem)
@@ -165,11 +175,11 @@ def _result(answer: Answer, verdicts: dict) -> Result:
     return Result(answer, own.score, own.max_score, not lost, why)
 
 
-def _too_few(answers: list[Answer]) -> list[str]:
+def _too_few(answers: list[Answer], notebooks: list[str]) -> list[str]:
     have = Counter((a.notebook, a.exercise, a.kind) for a in answers)
     return [
         f"{notebook}/{exercise}: {have[notebook, exercise, kind]} {kind} answers, {least} are asked"
-        for notebook in notebook_ids()
+        for notebook in notebooks
         for exercise in _exercises(notebook)
         for kind, least in LEAST.items()
         if have[notebook, exercise, kind] < least

@@ -7,6 +7,8 @@ half of RMSNorm). Then change each part into yours; docs/new_exercise.md goes th
 """
 
 import argparse
+import keyword
+import re
 import sys
 from pathlib import Path
 
@@ -72,12 +74,12 @@ def {name}_cases({name}):
         hint=1,
         unchanged=[x],
     )
-    half = torch.full((3,), 300.0, dtype=torch.float16)
+    half = torch.tensor([300.0, 0.0, 0.0], dtype=torch.float16)
     yield Case(
-        "in half precision 300² = 90,000 is too large for the result, but not on the way",
-        call="{name}(x / 300 * 200)   # x (3,), float16",
-        got=lambda: {name}(half / 300 * 200),
-        expected=torch.tensor(40000.0, dtype=torch.float16),
+        "in float16 300² = 90,000 is too large, but the mean, 30,000, is not",
+        call="{name}(half)   # half (3,), float16: 300, 0, 0",
+        got=lambda: {name}(half),
+        expected=torch.tensor(30000.0, dtype=torch.float16),
         rtol=1e-2,
         hint=2,
     )
@@ -104,6 +106,9 @@ def {name}_values(student, draw):
 def {name}_half(student, draw):
     x = draw.normal(5, 64).bfloat16()
     check_close(student.{name}(x), (x.double() ** 2).mean(-1).bfloat16(), rtol=2e-2)
+    y = torch.zeros(4, 6, dtype=torch.float16)
+    y[:, 2] = draw.uniform(270, 500, 4)  # squares above 65,504, means below
+    check_close(student.{name}(y), (y.double() ** 2).mean(-1).half(), rtol=2e-2)
 
 
 @hidden("{name}", "the argument is not modified", hint="No operation that ends in _.")
@@ -118,12 +123,14 @@ ANSWERS = {
     "wrong/first_axis.py": "    return x.float().square().mean(dim=0).to(x.dtype)\n",
     "wrong/root.py": "    return x.float().square().mean(dim=-1).sqrt().to(x.dtype)\n",
     "wrong/in_place.py": "    return x.square_().mean(dim=-1)\n",
+    "wrong/overflow.py": "    return x.square().mean(dim=-1)\n",
     "right/einsum.py": (
         "    v = x.double()\n"
         '    return (torch.einsum("...i,...i->...", v, v) / x.shape[-1]).to(x.dtype)\n'
     ),
     "right/power.py": "    return (x.float() ** 2).mean(-1).to(x.dtype)\n",
 }
+ROW = re.compile(r"^# \| (\d+) \| `.*\n", re.MULTILINE)  # of the table on the first page
 
 
 def new_exercise(notebook_id: str, name: str, root: Path = ROOT) -> list[Path]:
@@ -141,14 +148,23 @@ def new_exercise(notebook_id: str, name: str, root: Path = ROOT) -> list[Path]:
     }
     for path in parts:
         if not path.is_file():
-            raise ValueError(f"{path} does not exist: which notebook? e.g. 01_gqa_moe")
-    if not name.isidentifier():
-        raise ValueError(f"{name!r} is no Python name")
+            have = sorted(p.stem for p in (root / "solutions").glob("[0-9]*.py"))
+            raise ValueError(f"there is no notebook {notebook_id!r} (there are {', '.join(have)})")
+    if not name.isidentifier() or keyword.iskeyword(name):
+        raise ValueError(f"{name!r} is no Python name that a function can have")
     if any(f'name = "{name}"' in p.read_text() for p in (root / "course_lib/exercises").glob("*")):
         raise ValueError(f"there is an exercise {name!r} already")
+    cells = (root / "solutions" / f"{notebook_id}.py").read_text(encoding="utf-8")
+    if re.search(rf"(\bimport\b.*|\bas |\bdef |\bclass |^){name}\b", cells, re.MULTILINE):
+        raise ValueError(f"the notebook has something called {name!r} already")
     for path, text in parts.items():
         old = path.read_text(encoding="utf-8").rstrip("\n")
         path.write_text(old + "\n" + text.format(name=name), encoding="utf-8")
+    solution = root / "solutions" / f"{notebook_id}.py"
+    text = solution.read_text(encoding="utf-8")
+    last = list(ROW.finditer(text))[-1]
+    row = f"# | {int(last[1]) + 1} | `{name}` | the mean of squares | 1 |\n"
+    solution.write_text(text[: last.end()] + row + text[last.end() :], encoding="utf-8")
     for file, body in ANSWERS.items():
         path = bank / file
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -162,6 +178,8 @@ def main() -> int:
     parser.add_argument("notebook", metavar="NOTEBOOK", help="for example 01_gqa_moe")
     parser.add_argument("name", metavar="NAME", help="of the exercise and of its function")
     options = parser.parse_args()
+    if not options.notebook or not options.name:  # as make passes what it was not given
+        parser.exit(1, "say both: make new-exercise NOTEBOOK=01_gqa_moe NAME=mean_square\n")
     try:
         touched = new_exercise(options.notebook, options.name)
     except ValueError as error:
@@ -169,8 +187,9 @@ def main() -> int:
         return 1
     print(*(path.relative_to(ROOT) for path in touched), sep="\n")
     print(
-        f"\nA notebook has 20 points: take one from another exercise in "
-        f"course_lib/exercises/{options.notebook}.toml.\nThen change each part into yours "
+        f"\nA notebook has 20 points: take one from another exercise, in "
+        f"course_lib/exercises/{options.notebook}.toml and\nin the table on the notebook's first "
+        "page; until then it does not build. Then change each part into yours "
         "(docs/new_exercise.md), and run: autograder build, autograder selftest."
     )
     return 0

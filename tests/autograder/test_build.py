@@ -292,7 +292,7 @@ def test_toml_and_notebook_must_agree(course):
         assert message in str(caught.value) and "\n" not in str(caught.value)
 
     refused("hints must be a list of exactly 3", toml=TOML.replace('"one", ', ""))
-    refused("sum to 20, these to 21", toml=TOML.replace("points = 15", "points = 16"))
+    refused("sum to 21, those of a notebook to 20", toml=TOML.replace("points = 15", "points = 16"))
     head, one, two = TOML.split("[[exercise]]")
     refused("'first' here, this is 'double'", toml="[[exercise]]".join([head, two, one]))
     extra = "[[exercise]]" + two.replace('"first"', '"third"').replace('"last"', '"fourth"')

@@ -2,6 +2,8 @@ import json
 import math
 import os
 import socket
+import subprocess
+import sys
 import threading
 import time
 from contextlib import suppress
@@ -33,6 +35,8 @@ from autograder.judging import (
 
 PRELUDE = "import torch\nfrom torch import nn\nfrom autograder.judging import *\n"
 HANDLE = Handle(None, Ref(1, "Passed"))
+SETTINGS = {"notebook": "toy", "seed": "00", "hidden": HIDDEN, "call_seconds": 9, "debug": False}
+SETTINGS["files"] = {}
 
 
 def fails(check, *args, **kwargs):
@@ -315,6 +319,50 @@ def test_the_time_of_a_notebook_is_bounded(warm_pair):
     assert {v.status for v in verdicts.values()} == {"timeout"}
 
 
+def test_a_timeout_of_a_busy_machine_is_tried_once_more_with_more_time(warm_pair, monkeypatch):
+    calls = "import time\ndef victim(x, k):\n    time.sleep({0})\n    return x * k"
+    limits = replace(LIMITS, call_seconds=1, notebook_seconds=30)
+
+    def judged(victim):
+        cells = RIGHT | {"victim": victim, "late": "def late(f, items):\n    while True: pass"}
+        steps = [SETUP, *(Step("solution", *cell) for cell in cells.items())]
+        verdicts = judge_notebook(
+            "toy", steps, b"s", *warm_pair, limits, points=POINTS, hidden_source=HIDDEN
+        )
+        return {name: (v.score, v.status) for name, v in verdicts.items()}
+
+    slow, hangs = calls.format(1.5), calls.format(999)
+    lost = (0.0, "timeout")
+    assert judged(slow) == {"early": (1.0, "graded"), "victim": lost, "late": lost}
+    # What the kernel would tell if other programs took the cores for nine tenths of the time.
+    began = time.monotonic()
+    monkeypatch.setattr(judge._Pair, "starved", lambda _: 0.9 * (time.monotonic() - began))
+    assert judged(slow) == {"early": (1.0, "graded"), "victim": (4.0, "graded"), "late": lost}
+    began = time.monotonic()
+    assert judged(hangs) == {"early": (1.0, "graded"), "victim": lost, "late": lost}
+    assert time.monotonic() - began < 45
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/schedstat"), reason="the kernel does not say")
+def test_the_kernel_tells_how_long_a_process_waited_for_a_core(warm_pair):
+    burn = "import time\nend = time.process_time() + 0.4\nwhile time.process_time() < end: pass"
+    alone, crowded = [], []
+    for found, others in ((alone, 0), (crowded, 4 * os.cpu_count())):
+        crowd = [
+            subprocess.Popen([sys.executable, "-c", "while True: pass"], start_new_session=True)
+            for _ in range(others)
+        ]
+        try:
+            with judge._Pair(*warm_pair, SETTINGS, LIMITS) as pair:
+                before = pair.starved()
+                pair.execute(Step("setup", None, burn), 60)
+                found.append(pair.starved() - before)
+        finally:
+            for process in crowd:
+                process.kill()
+    assert alone[0] < crowded[0] and crowded[0] > 0.2
+
+
 def test_a_regrade_sees_the_same_inputs_and_another_student_does_not(warm_pair):
     hidden = PRELUDE + (
         "@hidden('victim', 'p')\ndef _(student, draw):\n"
@@ -477,6 +525,8 @@ def test_stumbling_tests(warm_pair, body, message):
 
 
 class FakeChild:
+    pid = 0  # no process has it
+
     def wait(self, timeout=None):
         return None
 

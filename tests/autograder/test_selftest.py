@@ -107,10 +107,9 @@ def test_an_exercise_without_hidden_tests_is_never_ok():
     assert not module._result(answer, {EXERCISE: verdict}).ok
 
 
-def test_own_bank_needs_enough_answers(monkeypatch):
-    monkeypatch.setattr(module, "notebook_ids", lambda: [NOTEBOOK])
+def test_own_bank_needs_enough_answers():
     answers = [Answer(NOTEBOOK, EXERCISE, "wrong", str(i), "") for i in range(7)]
-    lines = [line for line in module._too_few(answers) if f"/{EXERCISE}:" in line]
+    lines = [line for line in module._too_few(answers, [NOTEBOOK]) if f"/{EXERCISE}:" in line]
     assert [line.split(": ")[1] for line in lines] == [
         "7 wrong answers, 8 are asked",
         "0 right answers, 4 are asked",
