@@ -186,11 +186,12 @@ def main() -> int:
         print(f"new exercise: {error}", file=sys.stderr)
         return 1
     print(*(path.relative_to(ROOT) for path in touched), sep="\n")
+    facts = f"course_lib/exercises/{options.notebook}.toml"
     print(
-        f"\nA notebook has 20 points: take one from another exercise, in "
-        f"course_lib/exercises/{options.notebook}.toml and\nin the table on the notebook's first "
-        "page; until then it does not build. Then change each part into yours "
-        "(docs/new_exercise.md), and run: autograder build, autograder selftest."
+        f"\nA notebook has 20 points: take one from another exercise, in {facts}\n"
+        "and in the table on the notebook's first page; until then it does not build.\n"
+        "Then change each part into yours (docs/new_exercise.md), and run:\n"
+        f"autograder build, autograder selftest --notebook {options.notebook}."
     )
     return 0
 
