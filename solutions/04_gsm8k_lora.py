@@ -565,7 +565,7 @@ print(f"measured:  {peak} and the model, {seconds:.0f} s")
 
 # %% [markdown]
 # The prediction is for the model's passes. The trainer itself, its data and its first checkpoint come
-# on top (some 50 MiB where we ran it), which is much beside a small model and nothing beside a large
+# on top (50 to 80 MiB where we ran it), which is much beside a small model and nothing beside a large
 # one.
 #
 # A low loss is not the goal. It says how well the model predicts *this way of writing*. Whether the
