@@ -160,8 +160,11 @@ def judge_notebook(
                     share = 1 - (pair.starved() - starved) / max(now - started, 1e-9)  # of a core
                     if lost.status == "timeout" and share < BUSY and not stretched:
                         stretched, factor = True, min(10, 2 / max(share, 0.2))
-                        seconds = (factor * limits.cell_seconds, factor * limits.call_seconds)
-                        limits = replace(limits, cell_seconds=seconds[0], call_seconds=seconds[1])
+                        limits = replace(
+                            limits,
+                            cell_seconds=factor * limits.cell_seconds,
+                            call_seconds=factor * limits.call_seconds,
+                        )
                         settings["call_seconds"] = limits.call_seconds
                         end = min(last, now + factor * (end - started))
                         break
