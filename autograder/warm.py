@@ -61,6 +61,7 @@ LIBRARIES = [
 NOTEBOOK = [
     "matplotlib.pyplot",
     "datasets",
+    "trl.trainer.sft_trainer",  # half a second in every submission of notebooks 03 and 04
     "IPython",
     "ipykernel.kernelapp",
     "ipykernel.ipkernel",
@@ -78,7 +79,8 @@ NOTEBOOK = [
     "course_lib.*",
     "course_lib.checks.*",
 ]
-# Only cells that are not run in grading import these; trl is slow to import.
+EXTRAS = ("datasets", "trl")  # a course whose notebooks do not use them need not have them
+# Only cells that are not run in grading import these.
 NOT_LOADED = "course_lib.experiments."
 REHEARSE = "autograder.rehearsal:rehearse"
 PRELOAD = {
@@ -480,6 +482,9 @@ def _preload(names: list[str]) -> None:
     for name in names:
         module, _, function = name.partition(":")
         if module.startswith("autograder.") and find_spec(module) is None:
+            continue
+        package = module.partition(".")[0]
+        if package in EXTRAS and find_spec(package) is None:
             continue
         loaded = import_module(module.removesuffix(".*"))
         if module.endswith(".*"):

@@ -1,15 +1,18 @@
 """Seconds per submission: stock nbgrader against this project, same submissions, one run.
 
-    .venv/bin/python benchmarks/grading.py [--submissions 200] [--stock 20]
+    .venv/bin/python benchmarks/grading.py [--submissions 200] [--stock 20] [--whole 6]
 
 The class answers notebook 01: perfect, blank, and answers with one wrong exercise. Stock nbgrader
 gets the same notebooks with hidden asserts in the test cells, which compare each answer with
-the reference solution on random inputs; that is less than our hidden tests do. It takes five
-seconds a submission, so it grades the first --stock of the class, half of them before our runs
-and half after; on these every exercise must be full marks in both or in neither. Demonstration
-cells, which we skip, are left out for both. Seconds are given twice: of the whole command, its
-start included, and after the start, from the first tenth of the results to the last. The floor
-is the CPU time of the students' cells and of the asserts alone, without any machinery.
+the reference solution on random inputs; that is less than our hidden tests do. It is slow, so it
+grades the first of the class only; on these every exercise must be full marks in both or in
+neither. It does so twice: the first --whole notebooks as they were handed in, and the first --stock
+of them without the demonstrations, half before our runs and half after. The demonstrations take
+most of the time of a notebook. Stock nbgrader runs them; we need not, for the cells they show are
+the instructor's: so the first figure is what a class costs, the second what the machinery does.
+Seconds are given twice: of the whole command, its start included, and after the start, from
+the first tenth of the results to the last. The floor is the CPU time of the students' cells and
+of the asserts alone, without any machinery.
 """
 
 import argparse
@@ -25,11 +28,13 @@ import tempfile
 import time
 from pathlib import Path
 
+import nbformat
 from machine import machine, write_result
 
 from autograder import build
 
 NOTEBOOK = "01_gqa_moe"
+AS_HANDED_IN, STRIPPED = "stock nbgrader, as handed in", "stock, without demonstrations"
 # Wrong in a way that the first assert of any teacher finds.
 WRONG = {
     "repeat_kv": "def repeat_kv(x, n_rep):\n    return x.repeat(1, n_rep, 1, 1)",
@@ -77,27 +82,26 @@ assert torch.allclose(load_balancing_loss(x, 2), want, atol=1e-5)
 }
 
 
-def judged(cells):
-    """The cells that we run in grading: set-up, answers, tests. Stock nbgrader would run the
-    demonstrations too, which take most of the time, so it gets the notebook without them."""
-    return [
+def judged(notebook):
+    """The notebook with the cells that we run in grading alone: set-up, answers, tests."""
+    notebook.cells = [
         c
-        for c in cells
+        for c in notebook.cells
         if c.cell_type != "code"
         or "nbgrader" in c.metadata
         or "setup" in c.metadata.get("tags", ())
     ]
+    return notebook
 
 
 def stock_source():
-    """Our notebook for stock nbgrader: hidden asserts in the cells, slow cells left out."""
+    """Our notebook for stock nbgrader, with hidden asserts in the cells."""
     notebook = build.source_notebook(NOTEBOOK)
     reference = "\n\n".join(
         re.sub(r"^ *### (BEGIN|END) SOLUTION\n?", "", source, flags=re.MULTILINE)
         for kind, _, source in build.reference_cells(NOTEBOOK)
         if kind == "solution"
     )
-    notebook.cells = judged(notebook.cells)
     for cell in notebook.cells:
         name = cell.metadata.get("nbgrader", {}).get("grade_id", "").removeprefix("test_")
         if f'hidden("{name}")' in cell.source:
@@ -110,7 +114,6 @@ def write_class(folder: Path, count: int):
     """`count` submissions in nbgrader's layout: perfect, blank, and one wrong exercise each."""
     reference = {name: s for kind, name, s in build.reference_cells(NOTEBOOK) if kind == "solution"}
     release = build.release_notebook(NOTEBOOK)
-    release.cells = judged(release.cells)
     kinds = ["perfect", "blank", *WRONG]
     for number in range(count):
         kind = kinds[number % len(kinds)]
@@ -133,16 +136,18 @@ def after_start(paths):
     return (times[-1] - times[first]) / (len(times) - 1 - first)
 
 
-def grade_stock(folder: Path, students: list[Path]):
+def grade_stock(course: Path, students: list[Path], demonstrations: bool):
     """(seconds, seconds a submission after the start, {(student, exercise): full marks?}) of
-    `nbgrader autograde` as it comes."""
-    course = folder
+    `nbgrader autograde` as it comes, on notebooks with or without their demonstrations."""
+    take = (lambda notebook: notebook) if demonstrations else judged
     source = course / "source" / NOTEBOOK / f"{NOTEBOOK}.ipynb"
     source.parent.mkdir(parents=True)
-    source.write_text(build.notebook_text(stock_source()))
+    source.write_text(build.notebook_text(take(stock_source())))
     for student in students:
-        (course / "submitted").mkdir(exist_ok=True)
-        (course / "submitted" / student.name).symlink_to(student)
+        path = course / "submitted" / student.name / NOTEBOOK / f"{NOTEBOOK}.ipynb"
+        path.parent.mkdir(parents=True)
+        handed_in = nbformat.read(student / NOTEBOOK / path.name, as_version=4)
+        path.write_text(build.notebook_text(take(handed_in)))
     options = ["--ClearSolutions.code_stub={'python': 'raise NotImplementedError'}"]
     nbgrader(course, "generate_assignment", NOTEBOOK, *options)
     began = time.perf_counter()
@@ -218,40 +223,51 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--submissions", type=int, default=200)
     parser.add_argument("--stock", type=int, default=20, help="how many of them stock grades")
+    parser.add_argument("--whole", type=int, default=6, help="how many as they were handed in")
     options = parser.parse_args()
     count, sample = options.submissions, min(options.stock, options.submissions)
+    few = min(options.whole, options.submissions)
     where = machine("nbgrader", "nbclient", "ipykernel", "torch")
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         submitted = folder / "submitted"
         write_class(submitted, count)
-        students = sorted(submitted.iterdir())[:sample]
-        before = grade_stock(folder / "stock1", students[::2])
+        students = sorted(submitted.iterdir())
+        whole_notebooks = grade_stock(folder / "stock0", students[:few], True)
+        before = grade_stock(folder / "stock1", students[:sample:2], False)
         ours = {workers: grade_ours(folder, submitted, workers) for workers in (1, 2)}
-        after = grade_stock(folder / "stock2", students[1::2])
-    stock_marks = before[2] | after[2]
-    for workers, (_, _, marks, _) in ours.items():
-        if differ := [k for k in stock_marks if marks.get(k) != stock_marks[k]]:
-            sys.exit(f"with {workers} workers we and stock nbgrader disagree on {differ}")
+        after = grade_stock(folder / "stock2", students[1:sample:2], False)
+    for stock_marks in (whole_notebooks[2], before[2] | after[2]):
+        for workers, (_, _, marks, _) in ours.items():
+            if differ := [k for k in stock_marks if marks.get(k) != stock_marks[k]]:
+                sys.exit(f"with {workers} workers we and stock nbgrader disagree on {differ}")
     floor = floor_seconds()
-    whole = {"stock nbgrader": (before[0] + after[0]) / sample}
-    steady = {"stock nbgrader": (before[1] + after[1]) / 2}
+    whole = {AS_HANDED_IN: whole_notebooks[0] / few, STRIPPED: (before[0] + after[0]) / sample}
+    steady = {AS_HANDED_IN: whole_notebooks[1], STRIPPED: (before[1] + after[1]) / 2}
     for workers, (seconds, each, _, _) in ours.items():
         name = f"ours, {workers} worker{'s' * (workers > 1)}"
         whole[name], steady[name] = seconds / count, each
-    ratio = {name: whole["stock nbgrader"] / value for name, value in whole.items()}
-    print(f"{count} submissions of {NOTEBOOK}, {sample} by stock nbgrader with the same full marks")
-    print(f"{'seconds a submission':20} {'whole':>8} {'ratio':>6} {'after start':>12} {'ratio':>6}")
+    ratios = {
+        (name, stock): (whole[stock] / whole[name], steady[stock] / steady[name])
+        for name in whole
+        for stock in (AS_HANDED_IN, STRIPPED)
+    }
+    print(f"{count} submissions of {NOTEBOOK}; stock nbgrader gave the same full marks to {few} as")
+    print(f"they were handed in and to {sample} without demonstrations; stock / this, of both")
+    print(f"{'seconds a submission':32}    whole         ratios  after start         ratios")
     for name in whole:
-        each, later = steady[name], steady["stock nbgrader"] / steady[name]
-        print(f"{name:20} {whole[name]:8.3f} {ratio[name]:6.1f} {each:12.3f} {later:6.1f}")
-    print(f"{'floor (CPU)':20} {floor:8.3f}")
+        both = ratios[name, AS_HANDED_IN], ratios[name, STRIPPED]
+        told = [" ".join(f"{ratio[when]:6.1f}" for ratio in both) for when in (0, 1)]
+        print(f"{name:32} {whole[name]:8.3f} {told[0]:>14} {steady[name]:12.3f} {told[1]:>14}")
+    print(f"{'floor (CPU)':32} {floor:8.3f}")
     stages = ours[1][3]
     print("ours, one worker, median seconds a submission:")
     print("  " + ", ".join(f"{stage} {value:.3f}" for stage, value in stages.items()))
     headline = {
-        "vs_nbgrader_1_worker": ratio["ours, 1 worker"],
-        "vs_nbgrader_2_workers": ratio["ours, 2 workers"],
+        "vs_nbgrader_1_worker": ratios["ours, 1 worker", AS_HANDED_IN][0],
+        "vs_nbgrader_2_workers": ratios["ours, 2 workers", AS_HANDED_IN][0],
+        "machinery_vs_nbgrader_1_worker": ratios["ours, 1 worker", STRIPPED][0],
+        "machinery_vs_nbgrader_2_workers": ratios["ours, 2 workers", STRIPPED][0],
         "seconds_per_submission": whole["ours, 1 worker"],
         "floor_seconds_per_submission": floor,
     }
@@ -260,7 +276,7 @@ def main():
         headline,
         machine=where,
         submissions=count,
-        stock_submissions=sample,
+        stock_submissions={AS_HANDED_IN: few, STRIPPED: sample},
         start_included=True,
         seconds_per_submission=whole,
         seconds_per_submission_after_start=steady,

@@ -21,6 +21,7 @@ from autograder.judging import (
     check_type,
     hidden,
 )
+from course_lib.little import little_lm
 
 DRAWS, OFF = 400, 0.088  # calls of a test of proportions, and how far off a share may be
 FEW = 6  # calls with other generators that must not all agree, each among 63 tokens or more
@@ -378,8 +379,7 @@ def only_the_generator(student, draw):
 # ---------------------------------------------------------------- speculative_generate
 
 
-def llama(draw, vocabulary, layers=1, spread=0.55) -> LlamaForCausalLM:
-    """A random little Llama whose distributions depend strongly on the context."""
+def llama(draw, vocabulary, layers=1) -> LlamaForCausalLM:
     config = LlamaConfig(
         vocab_size=vocabulary,
         hidden_size=16,
@@ -394,12 +394,17 @@ def llama(draw, vocabulary, layers=1, spread=0.55) -> LlamaForCausalLM:
         tie_word_embeddings=False,
     )
     model = LlamaForCausalLM(config).eval()
+    model.generation_config.eos_token_id = None
+    return strong(draw, model)
+
+
+def strong(draw, model, spread=0.55):
+    """Give a model weights with which its distributions depend strongly on the context."""
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if parameter.dim() == 2:
                 scale = 1.0 if "embed" in name else spread
                 parameter.copy_(scale * draw.normal(*parameter.shape))
-    model.generation_config.eos_token_id = None
     return model.requires_grad_(False)
 
 
@@ -424,13 +429,19 @@ def margin(model, ids, start) -> float:
 
 
 class Case:
-    """A target, a draft, a prompt and the target's greedy continuation, with clear margins."""
+    """A target, a draft, a prompt and the target's greedy continuation, with clear margins.
 
-    def __init__(self, draw, n=20, length=None, same=False):
+    Where it matters how a real model and its cache of several layers are used, they are Llamas;
+    where many calls are needed, models of a quarter of their cost."""
+
+    def __init__(self, draw, n=20, length=None, same=False, llamas=False):
         while True:
             size = draw.integers(7, 13)
-            self.target = llama(draw, size, layers=2)
-            self.draft = self.target if same else llama(draw, size)
+            if llamas:
+                self.target, draft = llama(draw, size, layers=2), llama(draw, size)
+            else:
+                self.target, draft = (strong(draw, little_lm(size)) for _ in range(2))
+            self.draft = self.target if same else draft
             length = length or draw.integers(4, 9)
             self.prompt = [draw.integers(0, size) for _ in range(length)]
             self.want = greedy(self.target, self.prompt, n)
@@ -485,7 +496,7 @@ def check_ids(got, want, what):
 )
 def greedy_text(student, draw):
     for k in (2, 3, 5):
-        case = Case(draw, 24)
+        case = Case(draw, 24, llamas=True)
         check_ids(run(student, case, 24, k), case.want, "greedy")
 
 
@@ -577,7 +588,7 @@ def check_economy(watched, prompt, rounds, k):
 )
 def economy(student, draw):
     for k in (3, 4):
-        case = Case(draw, 24, length=40)
+        case = Case(draw, 24, length=40, llamas=True)
         watched = Watched(student, case)
         run(student, case, 24, k, target=watched.handles["target"], draft=watched.handles["draft"])
         # Whoever takes a first token from the prefill has one round more or less.
@@ -702,7 +713,7 @@ def sampled_text(student, draw):
     hint="Pass the generator to torch.rand and torch.multinomial. Leave the models as they are.",
 )
 def generator_and_manners(student, draw):
-    case = Case(draw, 2)
+    case = Case(draw, 2, llamas=True)
     seeds = [draw.integers(1, 1 << 30) for _ in range(2)]
     texts = [run(student, case, 30, 3, 1.5, seed=s) for s in (*seeds, seeds[0])]
     if texts[0].tolist() != texts[2].tolist():
