@@ -23,6 +23,7 @@ FOLDERS = ("course_lib", "lectures")
 FILES = ("LICENSE", "constraints.txt", "environment.yml", ".gitattributes")
 DOCS = ("student_guide.md", "troubleshooting.md", "gpu_guide.md", "errata.md")
 IGNORED = ".venv/\n__pycache__/\n*.egg-info/\nbuild/\n.ipynb_checkpoints/\nhand_in/\n"
+MANIFEST = ".published"  # the files of a publication: what the next one may replace or take away
 JUNK = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints", "*.pyc", "*.egg-info", ".*")
 # Shorter lines ("return out", "if config.attention_bias:") and labels ("before training") may stand
 # anywhere and tell nothing.
@@ -36,15 +37,20 @@ class PublishError(Exception):
 
 
 def publish(folder, root=ROOT, wheel=True):
-    """Write the students' repository to a new or empty `folder`; returns the number of files.
+    """Write the students' repository to a new or empty `folder`, or over what was published there
+    before; returns the number of files.
 
-    wheel: put an installable package into its `dist/` as well.
-    PublishError when the folder holds something, or when a line of a solution or a string of a
-    hidden test is found anywhere in the bundle: then nothing is written.
+    wheel: put an installable package into its `dist/` as well. Of an earlier publication what is
+    published no more is removed; files that did not come from it (.git, a syllabus) stay.
+    PublishError when the folder holds something else, or when a line of a solution or a string of
+    a hidden test is found anywhere in the bundle: then nothing is written.
     """
     folder, root = Path(folder), Path(root)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise PublishError(f"{folder} is not an empty folder: name a new one")
+    if folder.exists() and not folder.is_dir():
+        raise PublishError(f"{folder} is not a folder: name a new one")
+    earlier = published_before(folder)
+    if earlier is None and folder.is_dir() and any(folder.iterdir()):
+        raise PublishError(f"{folder} is neither empty nor an earlier publication: name a new one")
     if folder.resolve().is_relative_to(root / "course_lib"):
         raise PublishError(f"{folder} is inside what is published: name a folder outside")
     with tempfile.TemporaryDirectory(prefix="publish-") as temporary:
@@ -57,8 +63,25 @@ def publish(folder, root=ROOT, wheel=True):
             path, text = found[0]
             more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
             raise PublishError(f"{path} holds a part of an answer: {text!r}{more}; nothing written")
+        files = {p.relative_to(bundle).as_posix() for p in bundle.rglob("*") if p.is_file()}
+        theirs = sorted(n for n in files - (earlier or set()) if (folder / n).exists())
+        if theirs:
+            raise PublishError(f"{folder / theirs[0]} did not come from here: move it away first")
+        for name in (earlier or set()) - files:
+            (folder / name).unlink(missing_ok=True)
+        (bundle / MANIFEST).write_text("".join(f"{name}\n" for name in sorted(files)))
         shutil.copytree(bundle, folder, dirs_exist_ok=True)
-    return sum(path.is_file() for path in folder.rglob("*"))
+    return len(files)
+
+
+def published_before(folder):
+    """The files that an earlier publication wrote to `folder`; None if there was none."""
+    try:
+        names = Path(folder, MANIFEST).read_text("utf-8").splitlines()
+    except OSError:
+        return None
+    inside = (name for name in names if name and not Path(name).is_absolute())
+    return {name for name in inside if ".." not in Path(name).parts}
 
 
 def collect(bundle, root=ROOT):

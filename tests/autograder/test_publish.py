@@ -68,6 +68,7 @@ def test_the_bundle_has_what_students_need_and_no_autograder(course, tmp_path):
     files = {name for name in names if (tmp_path / "bundle" / name).is_file()}
     assert files == {
         ".gitignore",
+        ".published",
         "README.md",
         "pyproject.toml",
         "course_lib/__init__.py",
@@ -176,9 +177,57 @@ def test_what_cannot_be_looked_into_is_refused(course, tmp_path, name, data):
 def test_a_folder_with_files_is_refused(course, tmp_path):
     (tmp_path / "bundle").mkdir()
     (tmp_path / "bundle" / "mine.txt").write_text("mine")
-    with pytest.raises(publish.PublishError, match="not an empty folder"):
+    with pytest.raises(publish.PublishError, match="neither empty nor an earlier publication"):
         publish.publish(tmp_path / "bundle", course, wheel=False)
     assert (tmp_path / "bundle" / "mine.txt").read_text() == "mine"
+
+
+def test_a_correction_is_published_over_the_publication_before(course, tmp_path):
+    bundle = tmp_path / "bundle"
+    count = publish.publish(bundle, course, wheel=False)
+    (bundle / ".git").mkdir()
+    (bundle / ".git" / "HEAD").write_text("main")
+    (bundle / "syllabus.md").write_text("Monday")
+    (course / "docs" / "student_guide.md").write_text("# Guide, corrected")
+    (course / "course_lib" / "new.py").write_text("x = 1")
+    (course / "course_lib" / "__init__.py").unlink()
+    assert publish.publish(bundle, course, wheel=False) == count  # one more, one less
+    assert "corrected" in (bundle / "README.md").read_text()
+    assert (bundle / "course_lib" / "new.py").is_file()
+    assert not (bundle / "course_lib" / "__init__.py").exists()
+    assert (bundle / "syllabus.md").read_text() == "Monday"
+    assert (bundle / ".git" / "HEAD").read_text() == "main"
+
+
+def test_a_correction_with_an_answer_in_it_changes_nothing(course, tmp_path):
+    bundle = tmp_path / "bundle"
+    publish.publish(bundle, course, wheel=False)
+    before = {path: path.read_bytes() for path in bundle.rglob("*") if path.is_file()}
+    (course / "course_lib" / "new.py").write_text("return sum([x for _ in range(2)], start=0.0)")
+    with pytest.raises(publish.PublishError, match="part of an answer"):
+        publish.publish(bundle, course, wheel=False)
+    assert {path: path.read_bytes() for path in bundle.rglob("*") if path.is_file()} == before
+
+
+def test_a_file_that_was_put_there_by_hand_is_not_overwritten(course, tmp_path):
+    bundle = tmp_path / "bundle"
+    publish.publish(bundle, course, wheel=False)
+    (bundle / "course_lib" / "new.py").write_text("mine")
+    (course / "course_lib" / "new.py").write_text("x = 1")
+    with pytest.raises(publish.PublishError, match=r"new\.py did not come from here"):
+        publish.publish(bundle, course, wheel=False)
+    assert (bundle / "course_lib" / "new.py").read_text() == "mine"
+
+
+def test_a_list_of_files_elsewhere_removes_nothing(course, tmp_path):
+    bundle = tmp_path / "bundle"
+    publish.publish(bundle, course, wheel=False)
+    other = tmp_path / "other.txt"
+    other.write_text("mine")
+    with open(bundle / publish.MANIFEST, "a") as file:
+        file.write(f"../other.txt\n{other}\n")
+    publish.publish(bundle, course, wheel=False)
+    assert other.read_text() == "mine"
 
 
 def test_links_of_the_guide_work_at_the_top(course):
