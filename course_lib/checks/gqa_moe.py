@@ -65,6 +65,7 @@ def repeat_kv_cases(repeat_kv):
         call="repeat_kv(y.to(torch.bfloat16), 4)",
         got=lambda: repeat_kv(z, 4),
         expected=want.to(torch.bfloat16),
+        mistakes=[("the dtype is kept; the heads are tiled, as above", z.repeat(1, 4, 1, 1))],
         hint=3,
     )
 
