@@ -490,8 +490,8 @@ def grade(
     sources: id -> instructor's notebook, by default the course's own; hidden: id -> text of the
     hidden tests, by default autograder/hidden. say: where lines go;
     notes: whether problems are told as they come.
-    Returns (results of this run, whether it was interrupted). GradeError, RecordError or
-    SandboxError when it cannot start.
+    Returns (results of this run without the outcomes of single tests, whether it was interrupted).
+    GradeError, RecordError or SandboxError when it cannot start.
     """
     from autograder.sandbox import Limits, describe
 
@@ -571,7 +571,7 @@ def _grade_all(
             with _room_to_write(out):
                 result["key"] = key
                 _keep(out, gradebook, submission, result, sources[submission.assignment])
-            results.append(result)
+            results.append(_brief(result))
             counts[worst_status(result)] += 1
             for line in report_lines(result) if notes else ():
                 bar.write(line)
@@ -588,7 +588,7 @@ def _grade_all(
                     yield submission, job, key
                     continue
                 unchanged += 1
-                results.append(kept)
+                results.append(_brief(kept))
                 counts[worst_status(kept)] += 1
                 bar.update(counts=None)
 
@@ -603,6 +603,14 @@ def _grade_all(
     _say_summary(say, results, len(submissions), interrupted, seconds, unchanged)
     say(f"grades: {path}")
     return results, interrupted
+
+
+def _brief(result):
+    """A result without the outcomes of single tests: thousands stay in memory until the summary."""
+    verdicts = [
+        {k: v for k, v in verdict.items() if k != "properties"} for verdict in result["verdicts"]
+    ]
+    return {**result, "verdicts": verdicts}
 
 
 def _recorded(gradebook, sources):
