@@ -490,8 +490,8 @@ def grade(
     sources: id -> instructor's notebook, by default the course's own; hidden: id -> text of the
     hidden tests, by default autograder/hidden. say: where lines go;
     notes: whether problems are told as they come.
-    Returns (results of this run without the outcomes of single tests, whether it was interrupted).
-    GradeError, RecordError or SandboxError when it cannot start.
+    Returns (results of this run, whether it was interrupted). GradeError, RecordError or
+    SandboxError when it cannot start.
     """
     from autograder.sandbox import Limits, describe
 
@@ -563,7 +563,8 @@ def _grade_all(
             files = read_attachments(s.assignment, s.path.parent, Path(submitted))
             yield s, make_job(s.assignment, source, data, seed, limits, sandbox, tests, files)
 
-    results, interrupted, unchanged, counts = [], False, 0, Counter()
+    # Only names are kept: what the driver takes does not grow with the class.
+    done, interrupted, unchanged, counts = set(), False, 0, Counter()
     with record.open_gradebook(out) as gradebook, _progress(len(submissions), say) as bar:
         known, given = _recorded(gradebook, sources), record.manual_scores(gradebook)
 
@@ -571,7 +572,7 @@ def _grade_all(
             with _room_to_write(out):
                 result["key"] = key
                 _keep(out, gradebook, submission, result, sources[submission.assignment])
-            results.append(_brief(result))
+            done.add((result["student"], result["assignment"]))
             counts[worst_status(result)] += 1
             for line in report_lines(result) if notes else ():
                 bar.write(line)
@@ -588,7 +589,7 @@ def _grade_all(
                     yield submission, job, key
                     continue
                 unchanged += 1
-                results.append(_brief(kept))
+                done.add((kept["student"], kept["assignment"]))
                 counts[worst_status(kept)] += 1
                 bar.update(counts=None)
 
@@ -599,18 +600,11 @@ def _grade_all(
             interrupted = True
     everything = record.read_results(out)
     path = record.write_csv(out, everything)
+    results = [r for r in everything if (r["student"], r["assignment"]) in done]
     seconds = time.perf_counter() - began
     _say_summary(say, results, len(submissions), interrupted, seconds, unchanged)
     say(f"grades: {path}")
     return results, interrupted
-
-
-def _brief(result):
-    """A result without the outcomes of single tests: thousands stay in memory until the summary."""
-    verdicts = [
-        {k: v for k, v in verdict.items() if k != "properties"} for verdict in result["verdicts"]
-    ]
-    return {**result, "verdicts": verdicts}
 
 
 def _recorded(gradebook, sources):

@@ -292,7 +292,8 @@ def test_tls_lets_in_who_has_a_certificate(tmp_path, certificates):
 
 
 DRIVER = """
-import os, sys
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell in the background ignores it
 sys.path.insert(0, {here!r})
 if __name__ == "__main__":
     import jobs, tiny

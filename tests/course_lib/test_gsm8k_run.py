@@ -175,6 +175,8 @@ def stopped(tmp_path, *, options=(), environment=(), after=None):
         text=True,
         cwd=ROOT,
         env={**os.environ, "OMP_NUM_THREADS": "1", **dict(environment)},
+        # A shell that runs the tests in the background ignores Ctrl-C, and so would the script.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     if after:
         after(process)
