@@ -35,9 +35,9 @@ def write(out):
             feedback.write(out, result, _autograded(out, result))
     record.write_csv(out, results)
     export.write(out, results)
-    answers, stubs = _answers(out, results)
+    answers, blanks = _answers(out, results)
     groups = {
-        place: similarity.near_identical(found, stubs.get(place, ""))
+        place: similarity.near_identical(found, blanks.get(place, ""))
         for place, found in answers.items()
     }
     similarity.write_csv(out, groups)
@@ -64,7 +64,7 @@ def _answers(out, results):
 
     from autograder.restore import blank_notebook
 
-    answers, stubs = defaultdict(dict), {}
+    answers, blanks = defaultdict(dict), {}
 
     def solutions(cells):
         for cell in cells:
@@ -77,7 +77,7 @@ def _answers(out, results):
         path = Path(out) / "source" / name / f"{name}.ipynb"
         if path.is_file():
             blank = blank_notebook(nbformat.read(path, as_version=4))
-            stubs |= {(name, e): source for e, source in solutions(blank.cells)}
+            blanks |= {(name, e): source for e, source in solutions(blank.cells)}
     for result in results:
         name = result["assignment"]
         path = Path(out) / "autograded" / result["student"] / name / f"{name}.ipynb"
@@ -86,9 +86,9 @@ def _answers(out, results):
         except (OSError, ValueError):
             continue
         for exercise, source in solutions(cells):
-            if source.strip() != stubs.get((name, exercise), "").strip():
+            if source.strip() != blanks.get((name, exercise), "").strip():
                 answers[name, exercise][result["student"]] = source
-    return answers, stubs
+    return answers, blanks
 
 
 def resembled(results, answers):

@@ -122,17 +122,17 @@ def resembled(source: str, wrong: dict, right: list) -> tuple[str, float] | None
 # ------------------------------------------------------------------------ near-identical answers
 
 
-def near_identical(answers: dict[str, str], stub: str = "") -> list[tuple[float, bool, list[str]]]:
+def near_identical(answers: dict[str, str], blank: str = "") -> list[tuple[float, bool, list[str]]]:
     """Groups of students whose answers to one exercise are nearly the same.
 
-    answers: student -> source. stub: what was handed out, which is taken away. Returned are
+    answers: student -> source. blank: the cell as handed out, which is taken away. Returned are
     (similarity of the least alike pair that was found, whether all have the same text, students).
     Answers that are short, and runs that more than a tenth of the class has, do not count.
     """
-    given = runs(stub) if stub else Counter()
+    given = runs(blank) if blank else Counter()
     same_shape = defaultdict(list)  # exact copies first: they count as one answer
     for student, source in sorted(answers.items()):
-        if source.strip() != stub.strip():
+        if source.strip() != blank.strip():
             same_shape[shape(source)].append(student)
     kinds = list(same_shape.values())
     counted = [runs(answers[kind[0]], given) for kind in kinds]

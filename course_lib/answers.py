@@ -62,9 +62,9 @@ def find_answers(cells: list[dict], blank_cells: list[dict]) -> Found:
     answers = _answers(pieces, blank_cells, found)
     _report_changed_tests(cells, blank_cells, found.report)
     rescued = _names_from_elsewhere(pieces, answers, blank_cells, found.report, parse)
-    stubs = {grade_id(cell): cell["source"] for cell in blank_cells if is_solution(cell)}
+    blanks = {grade_id(cell): cell["source"] for cell in blank_cells if is_solution(cell)}
     for name, (text, _) in answers.items():
-        changed = text != stubs[name] and rescued.get(name)
+        changed = text != blanks[name] and rescued.get(name)
         found.sources[name] = _put_first(rescued[name], text) if changed else text
     return found
 
@@ -263,18 +263,18 @@ def _answers(pieces, blank_cells, found) -> dict[str, tuple[str, list[int]]]:
 
     Fills found.missing and .blank and reports what was unusual.
     """
-    stubs = {grade_id(cell): cell for cell in blank_cells if is_solution(cell)}
-    wanted = {name: _wanted_names(cell) for name, cell in stubs.items()}
+    blanks = {grade_id(cell): cell for cell in blank_cells if is_solution(cell)}
+    wanted = {name: _wanted_names(cell) for name, cell in blanks.items()}
     # What was handed out is nobody's answer, though an explanation may show a `def`.
     given = {cell["source"].strip() for cell in blank_cells}
     own = [p for p in pieces if p.source.strip() not in given or p.grade_id or p.anchor]
     answers = {}
-    for name, stub in stubs.items():
-        if stub["cell_type"] != "code":
-            answer = _written_answer(name, pieces, stub, blank_cells, found.report)
+    for name, blank in blanks.items():
+        if blank["cell_type"] != "code":
+            answer = _written_answer(name, pieces, blank, blank_cells, found.report)
             seen = answer is not None
         else:
-            answer, seen = _code_answer(name, own, stub, wanted, found.report)
+            answer, seen = _code_answer(name, own, blank, wanted, found.report)
         if answer is not None:
             answers[name] = answer
         elif seen:
@@ -282,27 +282,27 @@ def _answers(pieces, blank_cells, found) -> dict[str, tuple[str, list[int]]]:
         else:
             found.missing.add(name)
             found.report.append(f"{name}: no cell with an answer was found")
-        if answer is not None and is_blank(answer[0], stub):
+        if answer is not None and is_blank(answer[0], blank):
             found.blank.add(name)
     return answers
 
 
-def _wanted_names(stub) -> frozenset:
+def _wanted_names(blank) -> frozenset:
     """What a solution cell has to define: the functions and classes that were handed out."""
-    tree = _tree(stub["source"]) if stub["cell_type"] == "code" else None
+    tree = _tree(blank["source"]) if blank["cell_type"] == "code" else None
     defs = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
     return frozenset(s.name for s in tree.body if isinstance(s, defs)) if tree else frozenset()
 
 
-def is_blank(text, stub) -> bool:
+def is_blank(text, blank) -> bool:
     def bare(source):
         lines = [line.rstrip() for line in source.replace(NBGRADER_STUB, "").split("\n")]
         return [line for line in lines if line and line.strip() != "raise NotImplementedError"]
 
-    return bare(text) == bare(stub["source"])
+    return bare(text) == bare(blank["source"])
 
 
-def _code_answer(name, pieces, stub, wanted, report):
+def _code_answer(name, pieces, blank, wanted, report):
     """((source, cell numbers) or None, whether any cell of this exercise was there)."""
     names = wanted[name]
     owned = [p for p in pieces if p.grade_id == name]
@@ -318,7 +318,7 @@ def _code_answer(name, pieces, stub, wanted, report):
             p for p in owned if p.anchor not in (None, name)
         ],
     }
-    found = [(how, _filled(pool, stub)) for how, pool in pools.items()]
+    found = [(how, _filled(pool, blank)) for how, pool in pools.items()]
     found = [(how, pool) for how, pool in found if pool]
     if not found:
         return None, bool(owned or anchored)
@@ -346,8 +346,8 @@ def _code_answer(name, pieces, stub, wanted, report):
     return ("\n".join(_unfenced(p) for p in chosen), numbers), True
 
 
-def _filled(pool, stub):
-    return [p for p in pool if p.source.strip() and not is_blank(p.source, stub)]
+def _filled(pool, blank):
+    return [p for p in pool if p.source.strip() and not is_blank(p.source, blank)]
 
 
 def _union(pool) -> set:
@@ -393,10 +393,10 @@ def _unfenced(piece) -> str:
     return fenced[1] if fenced else piece.source
 
 
-def _written_answer(name, pieces, stub, blank_cells, report):
+def _written_answer(name, pieces, blank, blank_cells, report):
     """(text, cell numbers) of an answer in words, or None."""
     owned = [p for p in pieces if p.grade_id == name]
-    filled = _filled(owned, stub)
+    filled = _filled(owned, blank)
     if owned:
         if len(filled) > 1:
             numbers = ", ".join(str(p.cells[0]) for p in filled)
@@ -405,7 +405,7 @@ def _written_answer(name, pieces, stub, blank_cells, report):
         return "\n\n".join(p.source for p in chosen), [p.cells[0] for p in chosen]
     # Without its mark: what stands where it was handed out, after the cell that comes before it.
     given = [cell["source"].strip() for cell in blank_cells]
-    place = next(index for index, cell in enumerate(blank_cells) if cell is stub)
+    place = next(index for index, cell in enumerate(blank_cells) if cell is blank)
     start = [i for i, p in enumerate(pieces) if place and p.source.strip() == given[place - 1]]
     chosen = []
     for piece in pieces[start[-1] + 1 :] if start else []:
