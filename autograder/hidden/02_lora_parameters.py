@@ -67,7 +67,7 @@ def count(shapes, r, targets):
 def rectangular_counts(student, draw):
     for targets in (["q_proj", "k_proj", "v_proj", "o_proj"], ["down_proj"], ["up_proj", "v_proj"]):
         shapes = llama_shapes(draw)
-        r = draw.integers(1, 33)
+        r = draw.integers(1, 9)  # below both sides of every matrix
         got = student.lora_param_count(shapes, r, targets)
         check_equal(got, count(shapes, r, targets))
 
@@ -81,7 +81,7 @@ def rectangular_counts(student, draw):
 )
 def whole_parts(student, draw):
     r = draw.integers(2, 9)
-    a, b, c, d, e, f = ((draw.integers(2, 90), draw.integers(2, 90)) for _ in range(6))
+    a, b, c, d, e, f = ((draw.integers(9, 90), draw.integers(9, 90)) for _ in range(6))
     shapes = {
         "q_proj": a,
         "block.fq_proj": b,
@@ -208,10 +208,10 @@ class Adapted:
 
 
 def sizes(draw):
-    """out, in, r, alpha: never square, alpha never r nor 1, r below both."""
+    """out, in, r, alpha: never square, r below both; alpha is above r and no multiple of it."""
     out, inp = draw.sample(range(7, 24), 2)
     r = draw.integers(2, 6)
-    return out, inp, r, draw.choice([a for a in (3, 5, 8, 12, 20) if a != r])
+    return out, inp, r, draw.choice([a for a in (3, 5, 7, 8, 12, 18) if a > r and a % r])
 
 
 @hidden(

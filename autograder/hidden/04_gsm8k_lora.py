@@ -157,12 +157,13 @@ def integer(draw, largest=999):
 
 def forms(draw):
     """(how a number is written, its value, what is special about it)."""
-    n, big, cents = integer(draw), draw.integers(1_000, 9_999_999), draw.integers(1, 100)
+    n, big, huge = integer(draw), draw.integers(1_000, 999_999), draw.integers(10**6, 10**9)
+    cents = draw.choice([c for c in range(1, 100) if c % 25])  # none that a float holds exactly
     return [
         (f"{n}", Decimal(n), "a plain number"),
         (f"{big:,}", Decimal(big), "thousands commas"),
         (f"${n}", Decimal(n), "a $ sign"),
-        (f"${big:,}.{cents:02d}", Decimal(f"{big}.{cents:02d}"), "$, commas and decimals"),
+        (f"${huge:,}.{cents:02d}", Decimal(f"{huge}.{cents:02d}"), "$, commas and decimals"),
         (f"{n}.{cents:02d}", Decimal(f"{n}.{cents:02d}"), "decimals"),
         (f"{n}%", Decimal(n), "per cent"),
         (f"{n}.5%", Decimal(f"{n}.5"), "per cent with decimals"),
@@ -362,7 +363,7 @@ def numeric(student, draw):
         check_equal(student.is_correct(text, gold), True)
     check_equal(student.is_correct(f"#### {n}.01", n), False)
     check_equal(student.is_correct("#### 0", 1), False)
-    big = 10**17 + draw.integers(1, 50)  # beyond what a float can tell apart
+    big = 10**17 + 16 * draw.integers(1, 50) + 2  # one float with the next number
     check_equal(student.is_correct(f"#### {big}", big), True)
     check_equal(student.is_correct(f"#### {big}", big + 1), False)
 

@@ -54,9 +54,10 @@ def by_counting(n, c, k):
     hint="1 - C(n - c, k) / C(n, k): the samples are taken without putting any back.",
 )
 def counted(student, draw):
-    for _ in range(6):
-        n = draw.integers(4, 11)
-        c, k = draw.integers(1, n - 1), draw.integers(2, n)
+    # As many wrong ones as drawn, one less, or up to three more.
+    for more in draw.shuffled((-1, 0, 1, 2, 3)):
+        c, k = draw.integers(2, 6), draw.integers(2, 5)
+        n = c + k + more
         check_close(student.pass_at_k(n, c, k), by_counting(n, c, k))
 
 
@@ -244,25 +245,44 @@ def slow_filter(samples, right, most):
     return kept
 
 
-def filter_case(draw, problems=5, texts=9):
-    """Problems, samples with repeated chains in other words, and which of them are right."""
+def told(draw, equations, number, result):
+    """A text with these equations; `number` keeps it apart from others with the same ones."""
+    lines = [f"{words(draw)} <<{equation}>>." for equation in equations]
+    return "\n".join([*lines, f"{words(draw)} {number}", f"#### {result}"])
+
+
+def filter_case(draw, problems=4):
+    """Problems, samples, and which of them are right. Of each problem: the same result by another
+    equation, the same equations in another order, once and twice, none; each in two wordings. Of
+    one chain the first is wrong, of another one both."""
     rows = [problem(draw, i) for i in range(problems)]
     samples, right = [], set()
     for i in range(problems):
-        a, b = draw.integers(2, 30), draw.integers(2, 30)
-        # The same result by another equation, the same equations in another order, often twice.
-        first, turned = f"{a}+{b}={a + b}", f"{b}+{a}={a + b}"
-        then = f"{a + b}*2={2 * (a + b)}"
-        every = [(first,), (turned,), (then,), (first, then), (then, first), (first, first), ()]
-        chains = draw.sample(every, 4)
-        own = []
-        for _ in range(texts):
-            parts = draw.choice(chains)
-            text = "\n".join(f"{words(draw)} <<{part}>>." for part in parts)
-            end = "" if parts else f" {draw.integers(0, 3)}"  # bare texts, some of them equal
-            own.append(f"{text or 'It is'}{end}\n#### {a + b}")
-        samples.append(own)
-        right |= {(i, text) for text in own if draw.integers(0, 4)}
+        a, b = draw.integers(2, 30) + 100 * i, draw.integers(32, 60)
+        first, turned, then = f"{a}+{b}={a + b}", f"{b}+{a}={a + b}", f"{a + b}*2={2 * (a + b)}"
+        chains = [(first,), (turned,), (first, then), (then, first), (first, first), (then,), ()]
+        texts = [told(draw, equations, n, a + b) for equations in chains for n in (1, 2)]
+        texts = draw.shuffled([*texts, texts[-1]])  # one without equations, word by word again
+        late = draw.choice(chains[:5])
+        bad = [t for t in texts if chain(t) == late][:1] + [t for t in texts if chain(t) == (then,)]
+        samples.append(texts)
+        right |= {(i, t) for t in texts if t not in bad}
+    return rows, samples, right
+
+
+# (equation, right?) of each text: wrong ones in between, two of the right ones again.
+CAP_CASE = [(6, 0), (0, 1), (7, 0), (0, 1), (1, 1), (8, 0), (2, 1), (2, 1), (3, 1), (4, 1)]
+
+
+def cap_case(draw, problems=4):
+    """Problems, samples, and which of them are right, where nothing but the cap can go wrong."""
+    rows = [problem(draw, i) for i in range(problems)]
+    samples, right = [], set()
+    for i in range(problems):
+        a = draw.integers(2, 30) + 100 * i
+        texts = [told(draw, [f"{a}+{n}={a + n}"], at, a) for at, (n, _) in enumerate(CAP_CASE)]
+        samples.append(texts)
+        right |= {(i, text) for text, (_, good) in zip(texts, CAP_CASE, strict=True) if good}
     return rows, samples, right
 
 
@@ -290,10 +310,13 @@ def filtered(student, rows, samples, right, most):
 )
 def correct_only(student, draw):
     rows = [problem(draw, i) for i in range(6)]
-    samples = [[f"<<{i}+{j}={i + j}>> {words(draw)}" for j in range(4)] for i in range(6)]
+    # The longest first: who sorts them by length is seen.
+    samples = [
+        [f"<<{i}+{j}={i + j}>> {words(draw, 8 - 2 * j, 9 - 2 * j)}" for j in range(4)]
+        for i in range(6)
+    ]
     samples[2] = []
-    right = {(i, t) for i, texts in enumerate(samples) for t in texts if draw.integers(0, 2)}
-    right |= {(0, samples[0][1]), (5, samples[5][3])}
+    right = {(i, t) for i, texts in enumerate(samples) if texts for t in draw.sample(texts, 2)}
     check_equal(filtered(student, rows, samples, right, 9), slow_filter(samples, right, 9))
     check_equal(filtered(student, rows, samples, set(), 9), [])
 
@@ -305,7 +328,7 @@ def correct_only(student, draw):
     hint="The key is the tuple of equations; a text without equations is its own key.",
 )
 def one_of_each_chain(student, draw):
-    for _ in range(4):
+    for _ in range(2):
         rows, samples, right = filter_case(draw)
         want = slow_filter(samples, right, 99)
         check_equal(filtered(student, rows, samples, right, 99), want)
@@ -348,7 +371,7 @@ def in_one_line(student, draw):
 )
 def capped(student, draw):
     for most in (1, 2, 3):
-        rows, samples, right = filter_case(draw, texts=12)
+        rows, samples, right = cap_case(draw)
         check_equal(
             filtered(student, rows, samples, right, most), slow_filter(samples, right, most)
         )
