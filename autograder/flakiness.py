@@ -17,6 +17,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
+from tqdm import tqdm
+
 from autograder.judge import judge_notebook, repeat_tests
 from autograder.sandbox import Limits
 from autograder.selftest import OWN_BANK, Answer, columns, read_bank, reference_steps
@@ -38,8 +40,9 @@ class Flip:
 
 
 def flakiness(repeat, bank=None, notebook=None, workers=None, sandbox="auto", seed=None) -> int:
-    """Run each hidden test `repeat` times on each answer; print a table and the flips, write
-    flakiness.csv in the current folder. Returns the exit status: 1 if anything flips.
+    """Run each hidden test `repeat` times on each answer; print each flip when it is found, then a
+    table, which is written to flakiness.csv in the current folder, too. Returns the exit status: 1
+    if anything flips.
 
     bank: folder of answers, default the project's own. notebook: its id, default all. seed: text;
     the same gives the same inputs, default fresh ones."""
@@ -57,14 +60,17 @@ def flakiness(repeat, bank=None, notebook=None, workers=None, sandbox="auto", se
     with open("flakiness.csv", "w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([COLUMNS, *table])
     print(columns([COLUMNS, *((*row[:2], row[2][:60], *row[3:]) for row in table)]))
-    for flip in flips:
-        a = flip.answer
-        print(
-            f"flips: {a.notebook}/{a.exercise}/{a.kind}/{a.name}: {flip.check}: "
-            f"{flip.says} in {flip.fewer} of {flip.runs} runs, as with seed {flip.seed}"
-        )
     print(f"{len(table)} hidden tests, {len(flips)} flips; see flakiness.csv")
     return 1 if flips else 0
+
+
+def _tell(flip: Flip) -> None:
+    a = flip.answer
+    tqdm.write(
+        f"flips: {a.notebook}/{a.exercise}/{a.kind}/{a.name}: {flip.check}: "
+        f"{flip.says} in {flip.fewer} of {flip.runs} runs, as with seed {flip.seed}"
+    )
+    sys.stdout.flush()  # a run takes hours, and its output may go to a file
 
 
 def reference(notebook, exercise) -> Answer:
@@ -103,8 +109,11 @@ def judge_repeatedly(answers, repeat, seed, workers=None, sandbox="auto", limits
         for notebook in {answer.notebook for answer in answers}:
             reference_steps(notebook)  # read once, before the threads ask for it together
         with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
-            for answer, verdicts, found in pool.map(run, answers):
+            done = tqdm(pool.map(run, answers), total=len(answers), unit="answer", disable=None)
+            for answer, verdicts, found in done:
                 flips += found
+                for flip in found:
+                    _tell(flip)
                 for verdict in verdicts:
                     for (title, _, _), seconds in zip(
                         verdict.properties, verdict.times, strict=True

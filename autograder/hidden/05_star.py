@@ -136,7 +136,7 @@ def sampled(student, prompts, n, temperature, seed):
 def table(student, draw):
     for count, n in ((draw.integers(4, 7), 3), (1, draw.integers(2, 5)), (2, 1)):
         prompts = [f"{words(draw)} {i}" for i in range(count)]
-        got, calls = sampled(student, prompts, n, 0.7, draw.integers(0, 99))
+        got, calls = sampled(student, prompts, n, 0.7, draw.integers(1, 99))
         check_type(got, list)
         check_equal([len(texts) for texts in got], [n] * count, "texts of each prompt")
         for texts in got:
@@ -544,8 +544,10 @@ def plan_of(draw, rounds, empty=()):
     plan = []
     for number in range(rounds):
         count = draw.integers(3, 9)
-        pairs = [(draw.integers(0, 4), f"{number}.{j}") for j in range(count)]
-        pairs += [(pairs[0][0], f"{number}.again")]  # so kept and solved always differ
+        # A round leaves out what the one before solved: its own number is not that of all so far.
+        solved = [i for i in range(4) if i != number % 4]
+        pairs = [(draw.choice(solved), f"{number}.{j}") for j in range(count)]
+        pairs += [((number + 1) % 4, f"{number}.{again}") for again in ("new", "again")]
         plan.append([] if number in empty else sorted(pairs))
     return plan
 
@@ -723,7 +725,7 @@ def none_has_no_vote(student, draw):
 )
 def first_of_equals(student, draw):
     for _ in range(6):
-        values = draw.sample(range(-99, 99), draw.integers(2, 6))
+        values = draw.sample([*range(-99, 0), *range(1, 99)], draw.integers(2, 6))
         votes = draw.shuffled(values * 2)
         check_equal(student.majority_vote(votes), slow_vote(votes))
         check_equal(student.majority_vote(values), values[0])
