@@ -8,7 +8,6 @@ class SparseMoE(nn.Module):
 
     def forward(self, x):
         B, T, D = x.shape
-        x -= x.mean(-1, keepdim=True) * 0 + 1e-3
         rows = x.reshape(-1, D)
         weights, indices = route(self.gate(rows), self.k)
         weights = weights.to(x.dtype)
@@ -16,4 +15,6 @@ class SparseMoE(nn.Module):
         for e, expert in enumerate(self.experts):
             row, slot = torch.where(indices == e)
             out = out.index_add(0, row, expert(rows[row]) * weights[row, slot].unsqueeze(-1))
+        # the input is not needed any more, so its memory can hold the result
+        x.data.copy_(out.detach().reshape(B, T, D))
         return out.reshape(B, T, D)
