@@ -162,8 +162,8 @@ def test_a_right_answer_fails_in_less_than_one_of_a_million_gradings(hidden):
     shares = beyond(hidden.DRAWS, 10 / 11, hidden.OFF) + beyond(hidden.DRAWS, 0.9, hidden.OFF)
     agree = 63.0 ** (1 - hidden.FEW) + 64.0 ** (1 - hidden.FEW)
     p, q = torch.full((2, 1, 4), 0.25)
-    comparisons = 2 * len(hidden.LEANS) * len(hidden.scores(p, q, p[:, :1])) * len(hidden.SAMPLED)
-    texts = comparisons * hidden.UNLIKELY
+    sums = 2 * len(hidden.scores(p, q, p[:, :1])) + hidden.DRIFTING
+    texts = sums * len(hidden.LEANS) * len(hidden.SAMPLED) * hidden.UNLIKELY
     equal = 10 * sum(equal_texts(hidden, seed, 30, 1.5) for seed in range(10)) / 10
     # It takes two rejections to cost more than the round that `all_accepted` forgives.
     rounding = 10 * sum(

@@ -81,7 +81,7 @@ def rectangular_counts(student, draw):
 )
 def whole_parts(student, draw):
     r = draw.integers(2, 9)
-    a, b, c, d, e, f = ((draw.integers(9, 90), draw.integers(9, 90)) for _ in range(6))
+    a, b, c, d, e, f, g = ((draw.integers(9, 90), draw.integers(9, 90)) for _ in range(7))
     shapes = {
         "q_proj": a,
         "block.fq_proj": b,
@@ -89,6 +89,7 @@ def whole_parts(student, draw):
         "block.attn.q_proj": d,
         "block.xattn.q_proj": e,
         "block.q_proj_2": f,
+        "block.attn_q_proj": g,  # a dot in a target is a dot
     }
     for targets in (["q_proj"], ["attn.q_proj"], ["block.attn.q_proj"], ["block.q_proj_2"]):
         check_equal(student.lora_param_count(shapes, r, targets), count(shapes, r, targets))
@@ -130,6 +131,9 @@ def any_rank(student, draw):
         check_equal(student.lora_param_count(shapes, r, ("q_proj",)), count(shapes, r, ["q_proj"]))
     huge = {f"layers.{i}.up": (3 * 2**26 + 1, 5 * 2**25 + draw.integers(1, 99)) for i in range(3)}
     check_equal(student.lora_param_count(huge, 255, ("up",)), count(huge, 255, ["up"]))
+    # Beyond what a float holds exactly.
+    vast = {f"layers.{i}.up": (2**53 + 1, 2 * draw.integers(1, 99)) for i in range(3)}
+    check_equal(student.lora_param_count(vast, 3, ("up",)), count(vast, 3, ["up"]))
 
 
 @hidden(
@@ -143,6 +147,8 @@ def nothing_matches(student, draw):
     check_raises("ValueError", student.lora_param_count, shapes, r, ["c_attn", "c_proj"])
     check_raises("ValueError", student.lora_param_count, shapes, r, ["proj", "self_attn"])
     check_raises("ValueError", student.lora_param_count, shapes, r, [])
+    check_raises("ValueError", student.lora_param_count, shapes, r, ["*", ".*"])  # not a pattern
+    check_raises("ValueError", student.lora_param_count, {}, r, ["q_proj"])
 
 
 @hidden(
@@ -227,6 +233,7 @@ def forward_values(student, draw):
         layer = Adapted(student, draw, out, inp, r, alpha, bias=bias)
         layer.check(draw.normal(6, inp))
         layer.check(draw.normal(2, 3, inp), "an input of three dimensions")
+        layer.check(draw.normal(inp), "an input of one dimension")
 
 
 @hidden(
@@ -278,6 +285,14 @@ def starts_as_base(student, draw):
         base, x = draw.reset(nn.Linear(inp, out, bias=bias)), draw.normal(5, inp)
         layer = student.LoRALinear(base, r, alpha)
         check_close(layer(x), base(x).detach(), rtol=1e-5)
+        named = student.parameters(layer)
+        if (
+            "lora_A" in named
+            and "lora_B" in named
+            and (named["lora_A"][0].any())
+            and (named["lora_B"][0].any())
+        ):
+            raise Fail("neither A nor B starts at zero")
 
 
 @hidden(
@@ -330,6 +345,7 @@ def dtypes(student, draw):
         out, inp, r, alpha = sizes(draw)
         layer = Adapted(student, draw, out, inp, r, alpha, dtype=dtype)
         layer.check(draw.normal(4, inp, dtype=dtype), str(dtype))
+        check_equal(layer.base.weight, layer.weight, "the base's weight afterwards")
 
 
 @hidden(
@@ -342,15 +358,18 @@ def gradient_values(student, draw):
     out, inp, r, alpha = sizes(draw)
     layer = Adapted(student, draw, out, inp, r, alpha)
     x, cotangent = draw.normal(6, inp), draw.normal(6, out)
-    _, grads = student.gradients(layer.layer, [x], cotangent=cotangent, wrt=(0,))
     A, B = layer.A.clone().requires_grad_(), layer.B.clone().requires_grad_()
     x.requires_grad_()
     y = F.linear(x, layer.weight) + layer.scaling * (x @ A.T @ B.T)
     wanted = torch.autograd.grad((y * cotangent).sum(), [x, A, B])
-    for name, want in zip((0, "lora_A", "lora_B"), wanted, strict=True):
-        check_close(grads.get(name), want, what="gradient of x" if name == 0 else name)
-    if any(grads.get(name) is not None for name in ("base.weight", "base.bias")):
-        raise Fail("gradient flows into the frozen base")
+    x = x.detach()
+    for mode in (layer.layer.train, layer.layer.eval):
+        mode()
+        _, grads = student.gradients(layer.layer, [x], cotangent=cotangent, wrt=(0,))
+        for name, want in zip((0, "lora_A", "lora_B"), wanted, strict=True):
+            check_close(grads.get(name), want, what="gradient of x" if name == 0 else name)
+        if any(grads.get(name) is not None for name in ("base.weight", "base.bias")):
+            raise Fail("gradient flows into the frozen base")
 
 
 @hidden(
@@ -370,8 +389,10 @@ def dropout(student, draw):
     x = draw.normal(400, n) + 3.0  # no entry near zero, so that a dropped one is told apart
     x = torch.where(x.abs() < 0.3, torch.full_like(x, 0.3), x)
     layer.layer.train()
-    y = layer.layer(x)
+    given = student.put(x)
+    y = layer.layer(given)
     check_type(y, torch.Tensor)
+    check_equal(student.value(given), x, "x after a call in training mode")
     if y.shape != (400, n):
         raise Fail("wrong shape in training mode")
     entered = (y.double() - F.linear(x, layer.weight, layer.bias).double()) / layer.scaling
@@ -403,6 +424,11 @@ def quiet_training(student, draw):
         mode()
         check_close(layer.layer(x), want)
     check_equal(student.value(x), values, "x after the call")
+    layer.layer.eval()
+    layer.check(values)
+    layer.A, layer.B = draw.normal(*layer.A.shape), draw.normal(*layer.B.shape)
+    student.load_state(layer.layer, {"lora_A": layer.A, "lora_B": layer.B})
+    layer.check(values, "after A and B changed in evaluation mode")
 
 
 # ---------------------------------------------------------------- merged_linear
@@ -453,6 +479,8 @@ def merged_values(student, draw):
     for bias in (True, False):
         layer = adapted(student, draw, *sizes(draw), bias=bias)
         check_merged(student.merged_linear(layer.layer), layer)
+    layer = adapted(student, draw, 9, 9, *sizes(draw)[2:])
+    check_merged(student.merged_linear(layer.layer), layer)
 
 
 @hidden(
@@ -494,6 +522,9 @@ def layer_unchanged(student, draw):
         check_equal(after[name][1], trainable, f"requires_grad of {name} afterwards")
     if layer.layer.training is not mode:
         raise Fail("the layer was in training mode and is not any more (or the other way round)")
+    layer.A = draw.normal(*layer.A.shape)
+    student.load_state(layer.layer, {"lora_A": layer.A})
+    check_merged(student.merged_linear(layer.layer), layer)
 
 
 @hidden(
@@ -502,13 +533,17 @@ def layer_unchanged(student, draw):
     hint="Assigning layer.base.bias to the new layer makes ONE bias with two owners: copy it.",
 )
 def merged_owns_memory(student, draw):
-    layer = adapted(student, draw, *sizes(draw))
-    merged = student.merged_linear(layer.layer)
-    before = student.parameters(layer.layer)
-    junk = {"weight": torch.full(layer.weight.shape, 7.0), "bias": torch.full_like(layer.bias, 7.0)}
-    student.load_state(merged, junk)
-    for name, (value, _) in student.parameters(layer.layer).items():
-        check_equal(value, before[name][0], f"{name} of the layer, after the result was changed")
+    for dtype, trained in ((torch.float32, True), (torch.bfloat16, True), (torch.float32, False)):
+        layer = adapted(student, draw, *sizes(draw), dtype=dtype)
+        if not trained:  # nothing to add, as at the start: all the same no memory is shared
+            student.load_state(layer.layer, {"lora_B": torch.zeros(layer.B.shape)})
+        merged = student.merged_linear(layer.layer)
+        before = student.parameters(layer.layer)
+        junk = {"weight": torch.full(layer.weight.shape, 7.0)}
+        junk["bias"] = torch.full(layer.bias.shape, 7.0)
+        student.load_state(merged, junk)
+        for name, (value, _) in student.parameters(layer.layer).items():
+            check_equal(value, before[name][0], f"{name} of the layer, after the result changed")
     layer = adapted(student, draw, *sizes(draw))
     merged = student.merged_linear(layer.layer)
     for name, (value, _) in student.parameters(layer.layer).items():
@@ -523,13 +558,21 @@ def merged_owns_memory(student, draw):
     hint="Convert W, A and B to float32, add up there, and convert the sum to W's dtype.",
 )
 def rounded_once(student, draw):
-    layer = adapted(student, draw, 61, 47, 6, 15, dtype=torch.bfloat16)
-    weight = student.merged_linear(layer.layer).weight
-    exact = layer.weight.double() + layer.delta()
-    check_close(weight, exact.bfloat16(), rtol=1e-2, what="weight of a bfloat16 layer")
-    # Rounding once gives the nearest bfloat16 nearly everywhere; rounding B A first misses many.
-    if (weight != exact.bfloat16()).double().mean() > 0.02:
-        raise Fail("the bfloat16 weight is further from the exact sum than one rounding explains")
+    for kind in (torch.float32, torch.bfloat16):  # of A and B: both are allowed
+        layer = adapted(student, draw, 61, 47, 6, 15, dtype=torch.bfloat16)
+        for name in ("A", "B"):
+            value = draw.normal(*getattr(layer, name).shape, dtype=kind)
+            student.set(student.attr(layer.layer, f"lora_{name}"), "data", value)
+            setattr(layer, name, value.float())
+        weight = student.merged_linear(layer.layer).weight
+        exact = layer.weight.double() + layer.delta()
+        check_close(weight, exact.bfloat16(), rtol=1e-2, what="weight of a bfloat16 layer")
+        # Rounding once gives the nearest bfloat16 nearly everywhere; rounding B A first, or A and B
+        # themselves, misses many.
+        if (weight != exact.bfloat16()).double().mean() > 0.02:
+            raise Fail(
+                "the bfloat16 weight is further from the exact sum than one rounding explains"
+            )
     for dtype in (torch.float16, torch.float64):
         layer = adapted(student, draw, *sizes(draw), dtype=dtype)
         rtol = 2e-3 if dtype is torch.float16 else 1e-5
@@ -677,7 +720,9 @@ def wraps_matches(student, draw):
     hint="Freeze ALL the rest: embeddings, norms, biases and the layers that were not wrapped.",
 )
 def freezes_the_rest(student, draw):
-    for original in (nested(draw)[0], tiny_llama(draw, "qwen2"), tiny_llama(draw, tied=True)):
+    odd = nested(draw)[0]
+    odd.register_parameter("gain", nn.Parameter(draw.normal(3)))
+    for original in (odd, tiny_llama(draw, "qwen2"), tiny_llama(draw, tied=True)):
         model = student.put(original)
         student.inject_lora(model, ["v_proj"], 2, 5)
         if not wrapped_names(student, model):
@@ -740,11 +785,12 @@ def matches_as_before(student, draw):
             "embed": nn.ModuleDict({"q_proj": nn.Embedding(n, 4), "out": nn.Linear(4, n)}),
             "head": nn.ModuleDict({"v_proj": nn.Linear(n, 4), "fv_proj": nn.Linear(n, 4)}),
             "xhead": nn.ModuleDict({"v_proj": nn.Linear(n, 5), "v_proj2": nn.Linear(n, 4)}),
+            "deep": nn.ModuleDict({"head": nn.ModuleDict({"v_proj": nn.Linear(n, 6)})}),
         }
     )
     for targets, want in (
-        (["v_proj"], ["head.v_proj", "xhead.v_proj"]),
-        (["head.v_proj"], ["head.v_proj"]),
+        (["v_proj"], ["head.v_proj", "xhead.v_proj", "deep.head.v_proj"]),
+        (["head.v_proj"], ["head.v_proj", "deep.head.v_proj"]),
         (("v_proj.1", "xhead.v_proj"), ["v_proj.1", "xhead.v_proj"]),
         (["q_proj", "missing", "out"], ["embed.out"]),
     ):
@@ -766,23 +812,27 @@ def second_call(student, draw):
     student.inject_lora(model, ["q_proj"], 3, 12)
     products = set_factors(student, draw, model, 3)
     before = student.parameters(model)
-    returned = student.keep("inject_lora", model, ["q_proj"], 3, 12)
-    if not student.is_same(returned, model):
-        raise Fail("the second call does not return the model")
-    after = student.parameters(model)
-    if set(before) != set(after):
-        raise Fail("the second call adds or removes parameters")
-    for name, (value, _) in before.items():
-        check_equal(after[name][0], value, "a parameter after the second call")
-    check_trainable(student, model)
+    x = draw.normal(3, width)
+    want = merged_by_hand(original, products, 12 / 3)(x).detach()
+    for r, alpha in ((3, 12), (5, 35)):  # what is wrapped keeps its own r and alpha
+        returned = student.keep("inject_lora", model, ["q_proj"], r, alpha)
+        if not student.is_same(returned, model):
+            raise Fail("the second call does not return the model")
+        after = student.parameters(model)
+        if set(before) != set(after):
+            raise Fail("the second call adds or removes parameters")
+        for name, (value, _) in before.items():
+            check_equal(after[name][0], value, "a parameter after the second call")
+        check_trainable(student, model)
+        check_close(model(x), want, what="output after the second call")
     # Another target is added beside the adapters that are there.
     student.inject_lora(model, ["q_proj", "v_proj"], 3, 12)
     if wrapped_names(student, model) != {"q_proj", "block.q_proj", "block.v_proj"}:
         raise Fail("a call with one more target does not wrap just that one")
     check_trainable(student, model)
-    x = draw.normal(3, width)
-    want = merged_by_hand(original, products, 12 / 3)(x).detach()
     check_close(model(x), want, what="output after a call with one more target")
+    student.inject_lora(model, ["tail.0"], 3, 12)  # the adapters that are there stay trainable
+    check_trainable(student, model)
 
 
 @hidden(
@@ -794,6 +844,9 @@ def no_match(student, draw):
     original, _ = nested(draw)
     for targets in (["k_proj", "proj"], ["norm"], ["block"], []):
         check_raises("ValueError", student.inject_lora, student.put(original), targets, 2, 5)
+    model = student.put(original)
+    student.inject_lora(model, ["v_proj"], 2, 5)
+    check_raises("ValueError", student.inject_lora, model, ["k_proj"], 2, 5)  # adapters or not
 
 
 @hidden(
@@ -893,6 +946,9 @@ def saved_tensors(student, draw):
     names = [n for n in student.parameters(frozen) if n.rpartition(".")[2].startswith("lora_")]
     if set(student.adapter_state_dict(frozen)) != set(names):
         raise Fail("what is frozen or trained decides, where the name alone should")
+    wide = student.put(_stand_in_adapters(nested(draw)[0], ["q_proj"], 3).double())
+    state = {n: v for n, v in values(student, wide).items() if n.endswith(("lora_A", "lora_B"))}
+    check_state(student.adapter_state_dict(wide), state, "an adapter in float64")
 
 
 @hidden(
@@ -917,6 +973,21 @@ def saved_copies(student, draw):
         check_equal(values(student, model)[name], value, "the model, after the saved copy changed")
 
 
+def _rest_stays(student, draw):
+    """What of the base is trained, and the mode of each module, stays when an adapter is loaded."""
+    model = _half_frozen(_stand_in_adapters(nested(draw)[0], ["q_proj"], 3)).train()
+    model.get_submodule("block").eval()
+    model = student.put(model)
+    before = student.parameters(model)
+    names = [name for name in before if name.endswith(("lora_A", "lora_B"))]
+    student.load_adapter(model, {name: draw.normal(*before[name][0].shape) for name in names})
+    for name, (_, trainable) in student.parameters(model).items():
+        if name not in names:
+            check_equal(trainable, before[name][1], "requires_grad of another parameter")
+    modes = [student.keep(model.get_submodule, name).training for name in ("", "block")]
+    check_equal(modes, [True, False], "the mode (train or eval) after loading")
+
+
 @hidden(
     "adapter_state_dict",
     "load_adapter puts the values back and leaves the rest of the model alone",
@@ -936,6 +1007,7 @@ def loaded_values(student, draw):
         check_equal(after[name], value, "a parameter after loading")
     check_trainable(student, model)
     check_state(student.value(kept), new, "the state that was passed in")
+    _rest_stays(student, draw)
     shuffled = {name: state[name] for name in draw.shuffled(state)}
     student.load_adapter(model, shuffled)
     check_state({n: v for n, v in values(student, model).items() if n in state}, state)
@@ -1047,6 +1119,7 @@ def memory_defaults(student, draw):
     check_equal(student.finetune_memory(n, n), memory(n, n), "full fine-tuning")
     got = student.finetune_memory(n_params=n, n_trainable=t, optimizer_bytes=3)
     check_equal(got, memory(n, t, o=3), "with optimizer_bytes by name")
+    check_equal(student.finetune_memory(n, t, 2, 4, 0), memory(n, t, o=0), "no optimizer state")
 
 
 @hidden(
@@ -1056,7 +1129,10 @@ def memory_defaults(student, draw):
 )
 def memory_frozen(student, draw):
     n = draw.integers(10**6, 10**10)
-    check_equal(student.finetune_memory(n, 0), memory(n, 0))
+    kept = student.keep("finetune_memory", n, 0)
+    check_equal(student.value(kept), memory(n, 0))
+    student.finetune_memory(n + 1, 1)
+    check_equal(student.value(kept), memory(n, 0), "an earlier result after another call")
 
 
 @hidden(
@@ -1112,6 +1188,10 @@ def rank_values(student, draw):
         spectrum, energy, rank = spectrum_and_energy(draw, draw.integers(5, 12))
         delta = with_spectrum(draw, 19, 14, spectrum).float()
         check_equal(student.effective_rank(delta, energy), rank)
+    close = with_spectrum(draw, 12, 9, [0.897**0.5, 0.053**0.5, 0.05**0.5]).float()
+    check_equal(student.effective_rank(close, 0.9), 2, "a share of 0.897")
+    # Exact in every float, roots included: one of four equal directions holds a quarter.
+    check_equal(student.effective_rank(2 * torch.eye(4), 0.25), 1, "exactly the energy")
     spectrum, _, rank = spectrum_and_energy(draw, 9, energies=(0.9,))
     delta = with_spectrum(draw, 13, 17, spectrum).float()
     check_equal(student.effective_rank(delta), rank, "energy by default")
@@ -1128,6 +1208,9 @@ def rank_of_squares(student, draw):
     small = draw.uniform(0.8, 1.0)
     delta = with_spectrum(draw, 24, 30, [15.0] + [small] * 20).float()
     check_equal(student.effective_rank(delta, 0.9), 1)
+    # Half of the small directions and a half of one more.
+    energy = (225 + 10.5 * small**2) / (225 + 20 * small**2)
+    check_equal(student.effective_rank(delta, energy), 12)
     # Ten equal directions: 62% of the energy needs seven.
     delta = with_spectrum(draw, 24, 30, [draw.uniform(1.0, 5.0)] * 10).float()
     check_equal(student.effective_rank(delta, 0.62), 7)
@@ -1168,7 +1251,7 @@ def rank_dtypes(student, draw):
 def rank_shapes(student, draw):
     spectrum, energy, _ = spectrum_and_energy(draw, 6)
     delta = with_spectrum(draw, 7, 29, spectrum).float()
-    for view in (delta, delta.T, delta.repeat(1, 2)[:, ::2]):
+    for view in (delta, delta.T, delta.repeat(1, 2)[:, ::2], delta.double()):
         kept = student.put(view)
         want = rank_of(torch.linalg.svdvals(view.double()).tolist(), energy)
         if want[1] > 1e-3:
@@ -1187,5 +1270,5 @@ def rank_shapes(student, draw):
 def rank_scale(student, draw):
     spectrum, energy, rank = spectrum_and_energy(draw, 7)
     delta = with_spectrum(draw, 12, 15, spectrum)
-    for scale in (1e-4, 1e4):
+    for scale in (1e-8, 1e-4, 1e4):
         check_equal(student.effective_rank((scale * delta).float(), energy), rank)

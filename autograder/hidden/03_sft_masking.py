@@ -5,6 +5,7 @@ put together by hand. Nothing is taken from the answer.
 """
 
 import math
+import re
 
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
@@ -82,6 +83,7 @@ def generation_prompt(student, draw):
         got = student.format_chat(messages, add_generation_prompt=True)
         check_equal(got, laid_out(messages, True))
         check_equal(student.format_chat(messages, True), got)
+    check_equal(student.format_chat([], True), laid_out([], True), "no messages")
 
 
 @hidden(
@@ -91,7 +93,8 @@ def generation_prompt(student, draw):
     hint="Do not strip, do not replace.",
 )
 def verbatim(student, draw):
-    contents = [f"  {words(draw)}\n\n", "", f"{words(draw)} <|user|>\n{words(draw)}<|endoftext|>"]
+    contents = [f"  {words(draw)}\n\n", "", f"{words(draw)} <|user|>\n{words(draw)}<|endoftext|>",
+                f"\r\n{{{words(draw)}}}\r{{}} %s \\n\u2028"]  # fmt: skip
     messages = [
         {"role": role, "content": content}
         for content in contents
@@ -111,6 +114,9 @@ def unknown_role(student, draw):
             [message(draw, "user"), message(draw, role), message(draw, "assistant")],
         ):
             check_raises("ValueError", student.format_chat, messages)
+    for roles in (("user", "user", "assistant", "assistant"), ("user", "system", "system")):
+        messages = [message(draw, role) for role in roles]  # nothing depends on who spoke before
+        check_equal(student.format_chat(messages), laid_out(messages))
 
 
 # ---------------------------------------------------------------- build_example
@@ -190,6 +196,8 @@ def cut(student, draw):
         for max_len in range(len(prompt) + 1, len(prompt) + len(response) + 3):
             check_example(student.build_example(prompt, ending, eos, max_len),
                           built(prompt, ending, eos, max_len))  # fmt: skip
+    long = ids_of(draw, 2500)
+    check_example(student.build_example(prompt, long, eos, 4096), built(prompt, long, eos, 4096))
 
 
 @hidden(
@@ -209,6 +217,7 @@ def nothing_left(student, draw):
     zero = built(prompt, [0, 0], eos, len(prompt) + 1)  # the token 0 is a token
     check_example(student.build_example(prompt, [0, 0], eos, len(prompt) + 1), zero)
     check_example(student.build_example(prompt, response, 0, 50), built(prompt, response, 0, 50))
+    check_example(student.build_example([], response, eos, 1), built([], response, eos, 1))
 
 
 @hidden(
@@ -229,6 +238,11 @@ def manners(student, draw):
     check_equal(student.value(held[0]), prompt, "prompt_ids after the call")
     check_equal(student.value(held[1]), response, "response_ids after the call")
     check_example(student.build_example(*held, eos, 50), built(prompt, response, eos, 50))
+    for asked, max_len in (([], 50), (prompt, 2)):  # nothing before the response; nothing is left
+        held = student.put(asked), student.put(response)
+        student.build_example(*held, eos, max_len)
+        check_equal(student.value(held[0]), asked, "prompt_ids after the call")
+        check_equal(student.value(held[1]), response, "response_ids after the call")
 
 
 # ---------------------------------------------------------------- collate
@@ -297,11 +311,28 @@ def pad_is_eos(student, draw):
     eos = draw.integers(0, 9)
     rows = examples_of(draw, (6, 3, 4), eos)
     rows[0]["input_ids"][1] = eos
+    rows[1] = {"input_ids": [12, eos, eos], "labels": [-100, eos, eos]}  # two that are learned
     check_batch(student.collate(rows, eos), rows, eos)
     pad = rows[2]["input_ids"][0]
     check_batch(student.collate(rows, pad), rows, pad)
     zero = examples_of(draw, (2, 5), 0)
     check_batch(student.collate(zero, 0), zero, 0)
+
+
+@hidden(
+    "collate",
+    "one token, many tokens, large ids, a row twice",
+    weight=1,
+    hint="T is the longest example, B the number of examples; ids stay as they are.",
+)
+def sizes(student, draw):
+    for lengths in ((1,), (3, 2500)):
+        rows = examples_of(draw, lengths, 9)
+        check_batch(student.collate(rows, 9), rows, 9)
+    rows = examples_of(draw, (5, 4), 151_643)
+    rows[0]["input_ids"][0] = draw.integers(70_000, 150_000) | 1
+    rows.append(rows[0])
+    check_batch(student.collate(rows, 151_643), rows, 151_643)
 
 
 @hidden(
@@ -419,6 +450,8 @@ def all_masked(student, draw):
             raise Fail("the loss has no grad_fn that leads to the logits")
         if grads[0].isnan().any() or grads[0].any():
             raise Fail("the gradient is not zero")
+        half = student.sft_loss(logits.bfloat16(), labels)
+        check_close(half, torch.tensor(0.0), atol=1e-12, what="from bfloat16 logits")
 
 
 @hidden(
@@ -436,6 +469,11 @@ def half_precision(student, draw):
     for _ in range(2):
         check_close(student.sft_loss(*held), loss)
     check_equal(student.value(held[1]), labels, "labels after the call")
+    wide = draw.normal(3, 6, 40).double()
+    check_close(student.sft_loss(wide, labels), slow_loss(wide, labels).float())
+    many = draw.normal(4, 91, 5).bfloat16()  # more tokens than bfloat16 can count
+    marks = draw.integers(0, 5, 4, 91)
+    check_close(student.sft_loss(many, marks), slow_loss(many, marks).float())
     large = 200 * draw.normal(2, 4, 9)  # exp of these is not finite
     marks = labels_of(draw, 2, 4, 9)
     # Where every label is the likeliest token the loss is next to nothing, and float32 rounds
@@ -604,6 +642,7 @@ def one_step_of_adam(student, draw):
             big_loss(model, batches).backward()
             mine.step()
             student.train_step(handle, optimizer, batches)
+        student.train_step(handle, optimizer, [microbatch(draw, 2, 4, 0)])  # this is no step
         compare(student, handle, {n: p.detach() for n, p in model.named_parameters()})
 
 
@@ -626,6 +665,11 @@ def frozen(student, draw):
     compare(student, handle, after)
     for name, (_, trains) in student.parameters(handle).items():
         check_equal(trains, name == keep, f"requires_grad of {name}")
+    decay = student.put(torch.optim.SGD)(handle.parameters(), lr=lr, weight_decay=0.2)
+    student.train_step(handle, decay, batches)
+    for name, (value, _) in student.parameters(handle).items():
+        if name != keep:
+            check_close(value, after[name], what=f"frozen, with weight decay: {name}")
 
 
 @hidden(
@@ -636,7 +680,9 @@ def frozen(student, draw):
 )
 def one_at_a_time(student, draw):
     batches = [microbatch(draw, 3, 6, 7), microbatch(draw, 2, 6, 2), microbatch(draw, 3, 6, 3)]
-    handle, seen = student.put(tiny(draw)), []
+    model = tiny(draw)
+    model.spare = torch.nn.Linear(2, 2)  # takes no part in the loss
+    handle, seen = student.put(model), []
 
     def note(*args, input_ids=None, attention_mask=None, **_):
         seen.append((args[0] if args else input_ids, args[1] if len(args) > 1 else attention_mask))
@@ -646,11 +692,18 @@ def one_at_a_time(student, draw):
     if not seen:
         raise Fail("the model was not called")
     for ids, mask in seen:
-        place = [i for i, b in enumerate(batches) if torch.equal(b["input_ids"], ids)]
-        if not place:
+        # A microbatch, or some of its rows.
+        of = [b for b in batches if all(row in b["input_ids"].tolist() for row in ids.tolist())]
+        if not of:
             raise Fail("what went through the model at once is not one microbatch")
-        if mask is None or not torch.equal(mask, batches[place[0]]["attention_mask"]):
+        masked = [] if mask is None or mask.shape != ids.shape else torch.stack([ids, mask], 1)
+        known = [torch.stack([b["input_ids"], b["attention_mask"]], 1).tolist() for b in of]
+        if not len(masked) or not any(all(row in k for row in masked.tolist()) for k in known):
             raise Fail("the model was called without the microbatch's attention_mask")
+    held = student.put(batches)
+    student.train_step(handle, make_sgd(student, handle, 0.1), held)
+    for value, batch in zip(student.value(held), batches, strict=True):
+        check_equal(value, batch, "a microbatch after the call")
 
 
 # ---------------------------------------------------------------- mask_conversation
@@ -665,15 +718,11 @@ class Encoder:
         self.special = dict(zip(MARKS, numbers, strict=True))
 
     def __call__(self, text):
-        pieces, word = [], ""
-        for sign in text:
-            # A newline and the word behind it are one piece: what is joined is encoded otherwise.
-            if sign.isalnum() or (sign == "\n" and not word):
-                word += sign
-                continue
-            pieces += [word, sign] if word else [sign]
-            word = ""
-        pieces += [word] if word else []
+        # A newline and the word at it are one piece: what is joined is encoded otherwise. Alone it
+        # is two ids, as a tokenizer of bytes may give.
+        pieces = []
+        for piece in re.findall(r"\n?[a-zA-Z0-9]+\n?|.", text, re.DOTALL):
+            pieces += ["\n", "the end of a newline"] if piece == "\n" else [piece]
         return [self.known.setdefault(p, self.base + len(self.known)) for p in pieces]
 
 
@@ -805,6 +854,11 @@ def leaves_the_model(student, draw):
         check_equal(value, before[name][0], name)
     if gradient_norm(student, handle) != 0:
         raise Fail("the .grad of a parameter was filled")
+    output = student.keep(handle, input_ids=ids, labels=ids)
+    student.attr(output, "loss").backward()
+    there = gradient_norm(student, handle)
+    student.prompt_gradient_norms(handle, ids, labels)
+    check_close(gradient_norm(student, handle), there, what="the .grad that was there before")
 
 
 @hidden(

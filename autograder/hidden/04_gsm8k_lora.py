@@ -116,12 +116,13 @@ def no_calculator(student, draw):
 )
 def verbatim(student, draw):
     a, b = draw.integers(2, 50), draw.integers(51, 99)
-    answer = f" {a} < {b}  and {b} > {a}:\n\n{a}+1=<<{a}+1={a + 1}>>{a + 1} \n#### {a + 1}\n"
-    row = {"question": f"  {words(draw)} <b>?\n", "answer": answer, "id": 7}
+    answer = f" {a} < {b}  and {b} >> {a}:\n\n{a}+1=<<{a}+1={a + 1}>>{a + 1} ½\xa0\n#### {a + 1}\n"
+    row = {"question": f"  {words(draw)} <b> <<1+1=2>>½\xa0?\n", "answer": answer, "id": 7}
     bare = re.sub(r"<<[^>]*>>", "", answer)
     want = {"prompt": row["question"] + "\n", "completion": answer}
     check_equal(student.to_prompt_completion(row), want)
-    check_equal(student.to_prompt_completion(row, keep_calculator=False)["completion"], bare)
+    want = {**want, "completion": bare}
+    check_equal(student.to_prompt_completion(row, keep_calculator=False), want)
 
 
 @hidden(
@@ -215,7 +216,9 @@ def flexible_last(student, draw):
         for end in ("", ".", f" {words(draw)}.", "!", "..."):
             text = f"{words(draw)} {integer(draw)} {words(draw)} {written}{end}"
             check_number(student.extract_answer(text, "flexible"), value, what)
-    check_number(student.extract_answer(f"{words(draw)}.", "flexible"), None)
+    text = f"{words(draw)} {integer(draw)}, {words(draw)} 5, {words(draw)}, {words(draw)}."
+    check_number(student.extract_answer(text, "flexible"), Decimal(5), "a comma is no number")
+    check_number(student.extract_answer(f"{words(draw)}, {words(draw)}.", "flexible"), None)
     check_number(student.extract_answer("", "flexible"), None)
 
 
@@ -249,6 +252,7 @@ def first_marker(student, draw):
         text = f"#### {a}\n{words(draw)}\n#### {b}"
         check_number(student.extract_answer(text, mode), Decimal(a))
     check_number(student.extract_answer(f"#### {words(draw)}\n#### {b}", "strict"), None)
+    check_number(student.extract_answer(f"{words(draw)} {b} #### {a}", "strict"), Decimal(a))
 
 
 @hidden(
@@ -262,6 +266,7 @@ def no_sign(student, draw):
     for text in (f"{words(draw)} {a}-{b}", f"{words(draw)} {a}-{b} {words(draw)}."):
         check_number(student.extract_answer(text, "flexible"), Decimal(b))
     check_number(student.extract_answer(f"{a}-{b}={a - b}", "flexible"), Decimal(a - b))
+    check_number(student.extract_answer(f"{words(draw)} x-{b}", "flexible"), Decimal(b))
     check_number(student.extract_answer(f"{words(draw)} (-{b})", "flexible"), Decimal(-b))
     check_number(student.extract_answer(f"#### -{b}", "strict"), Decimal(-b))
     check_number(student.extract_answer(f"{words(draw)} = -{b}", "flexible"), Decimal(-b))
@@ -287,6 +292,9 @@ def question_cut(student, draw):
     check_number(student.extract_answer(inside, "strict"), Decimal(b))
     other = f"{words(draw)} {a}.\nQuestions like this are {b}."
     check_number(student.extract_answer(other, "flexible"), Decimal(b))
+    check_number(
+        student.extract_answer(other.replace("Questions", "question:"), "flexible"), Decimal(b)
+    )
 
 
 @hidden(
@@ -306,6 +314,7 @@ def exact(student, draw):
     check_number(student.extract_answer(f"#### {tenth}", "strict"), tenth)
     check_number(student.extract_answer(f"#### {a}.00", "strict"), Decimal(a))
     check_number(student.extract_answer("#### 0", "strict"), Decimal(0))
+    check_number(student.extract_answer(f"#### {a}.0625", "strict"), Decimal(f"{a}.0625"))
     check_number(student.extract_answer(f"#### 0{a}", "strict"), Decimal(a))  # no Python literal
 
 
@@ -359,8 +368,10 @@ def numeric(student, draw):
         (f"#### -{n}", f"-{n}"),
         (f"#### -{n}", -n),
         ("#### 0", 0),
+        (f"#### {n}", f"{n}%"),
     ]:
         check_equal(student.is_correct(text, gold), True)
+    check_equal(student.is_correct(f"#### {n}.001", n), False)
     check_equal(student.is_correct(f"#### {n}.01", n), False)
     check_equal(student.is_correct("#### 0", 1), False)
     big = 10**17 + 16 * draw.integers(1, 50) + 2  # one float with the next number
@@ -380,6 +391,7 @@ def nothing(student, draw):
             check_equal(student.is_correct(f"{words(draw)}.", gold, mode), False)
     n = integer(draw)
     check_equal(student.is_correct(f"{words(draw)} {n}.", words(draw), "strict"), False)
+    check_equal(student.is_correct(f"#### {words(draw)}\n{n}", n, "strict"), False)
 
 
 @hidden(
@@ -439,7 +451,7 @@ def formula(student, draw):
     hint="max(0.0, ...) and min(1.0, ...) against rounding.",
 )
 def ends(student, draw):
-    for n in (1, 2, 3, 7, 20, draw.integers(30, 3000), 1319, 10**6):
+    for n in (*range(1, 60), draw.integers(60, 3000), 1319, 10**6):  # rounding depends on n
         for k in (0, n):
             check_interval(student.wilson_interval(k, n), wilson(k, n))
 
@@ -469,7 +481,8 @@ def refused(student, draw):
 
 # ---------------------------------------------------------------- evaluate
 
-KINDS = ("right", "plain", "wrong", "wrong plain", "none")
+KINDS = ("right", "plain", "wrong", "wrong plain", "none", "early", "next question", "zero",
+         "runs on")  # fmt: skip
 
 
 def solution(draw, value, kind):
@@ -484,6 +497,14 @@ def solution(draw, value, kind):
             return f"{words(draw)} {value}\n#### {other}", False, False, False
         case "wrong plain":
             return f"{words(draw)} {value} is {other}", False, False, False
+        case "early":
+            return f"{words(draw)} is {value}.\n{words(draw)}.", False, True, False
+        case "next question":
+            return f"{words(draw)}.\nQuestion: {words(draw)} {value}?", False, False, True
+        case "zero":
+            return f"{words(draw)}\n#### 0", False, False, False
+        case "runs on":
+            return f"#### {value}\n\nQuestion: {other}?\n#### {other}", True, True, False
     return f"{words(draw)}.", False, False, True
 
 
@@ -492,7 +513,7 @@ class Script:
 
     def __init__(self, draw, n, rows=None):
         self.rows = rows or [
-            {**row, "question": f"{i}: {row['question']}"}
+            {**row, "question": f"{i}: {row['question']}{' ' * (i % 3)}"}
             for i, row in enumerate(gsm8k_row(draw) for _ in range(n))
         ]
         self.texts, self.calls, self.unknown = {}, [], 0
@@ -558,7 +579,7 @@ def rates(student, draw):
     hint="range(0, n, batch_size); the last batch is shorter. By default 16.",
 )
 def batches(student, draw):
-    for n, size in ((37, None), (10, 4), (5, 1), (3, 20), (8, 4)):
+    for n, size in ((37, None), (10, 4), (5, 1), (3, 20), (8, 4), (300, 64)):
         script = Script(draw, n)
         more = {} if size is None else {"batch_size": size}
         got = student.evaluate(script.generate, script.rows, **more)
@@ -588,6 +609,13 @@ def order(student, draw):
         values = [r["answer"].rpartition(" ")[2] for r in rows]
         same = sum(a == b for a, b in zip(values, [*values[1:], None], strict=True)) / 20
         check_close(got["strict"], same if want is None else want)
+    twice = [rows[0], *rows[:2], rows[0]]  # one question three times, answered differently
+
+    def in_turn(texts):
+        return lambda prompts: [(texts.pop(0), True) for _ in prompts]
+
+    texts = [rows[0]["answer"], "no", rows[1]["answer"], "no"]
+    check_close(student.evaluate(in_turn(texts), twice, 3)["strict"], 0.5, what="asked twice")
 
 
 @hidden(
@@ -599,6 +627,7 @@ def order(student, draw):
 def no_examples(student, draw):
     script = Script(draw, 5)
     check_raises("ValueError", student.evaluate, script.generate, [])
+    script = Script(draw, 20)
     rows = student.put(script.rows)
     student.evaluate(script.generate, rows)
     check_equal(student.value(rows), script.rows, "the examples after the call")
@@ -619,7 +648,7 @@ def tokenizer():
 def small_model(draw):
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    sizes = {"hidden_size": 24, "intermediate_size": 40, "num_hidden_layers": 2}
+    sizes = {"hidden_size": 24, "intermediate_size": 40, "num_hidden_layers": 3}
     heads = {"num_attention_heads": 4, "num_key_value_heads": 2}
     config = LlamaConfig(
         vocab_size=len(tokenizer()),
@@ -679,11 +708,13 @@ def expected_texts(pairs):
     return {(tuple(encode(prompt)), (*encode(completion), end)) for prompt, completion in pairs}
 
 
-def trainer_rows(draw, n):
-    """Rows whose prompt is a token prefix of prompt + completion."""
+def trainer_rows(draw, n, steps=1):
+    """Rows whose prompt is a token prefix of prompt + completion; steps: how long an answer is."""
     rows = []
     while len(rows) < n:
         row = gsm8k_row(draw)
+        more = "".join(gsm8k_row(draw)["answer"].partition("####")[0] for _ in range(steps - 1))
+        row["answer"] = more + row["answer"]
         prompt = tokenizer().encode(row["question"] + "\n")
         both = tokenizer().encode(row["question"] + "\n" + row["answer"])
         if both == prompt + tokenizer().encode(row["answer"]):
@@ -709,7 +740,7 @@ def adapter(student, draw):
     places = {name.split(".lora_")[0].rpartition(".")[2] for name in trained}
     if places != {"q_proj", "k_proj", "v_proj", "o_proj"}:
         raise Fail("the adapters are not on q_proj, k_proj, v_proj and o_proj")
-    if len(trained) != 2 * 4 * 2:
+    if len(trained) != 2 * 4 * 3:
         raise Fail("the adapters are not in every layer")
     if {min(shape) for shape in trained.values()} != {12, 16} and any(
         16 not in shape for shape in trained.values()
@@ -719,6 +750,8 @@ def adapter(student, draw):
     check_equal(config.r, 16, "r")
     if config.lora_alpha != 32:
         raise Fail("alpha is not 32")
+    layer = trainer.model.base_model.model.model.layers[0].self_attn.q_proj
+    check_close(layer.scaling["default"], 2.0, what="the scale of the adapter, alpha / r")
 
 
 @hidden(
@@ -728,7 +761,7 @@ def adapter(student, draw):
     hint="Give the trainer the columns prompt and completion, from to_prompt_completion.",
 )
 def labels(student, draw):
-    rows = trainer_rows(draw, 4)
+    rows = [*trainer_rows(draw, 3), *trainer_rows(draw, 1, steps=6)]
     trainer, _ = build(student, draw, rows, per_device_train_batch_size=4)
     pairs = [(r["question"] + "\n", r["answer"]) for r in rows]
     if trained_texts(student, trainer) != expected_texts(pairs):
@@ -750,6 +783,15 @@ def other_rows(student, draw):
         trainer, _ = build(student, draw, given, per_device_train_batch_size=3)
         if trained_texts(student, trainer) != expected_texts(pairs):
             raise Fail("what is trained is not the completion and the end-of-text token")
+    pairs, encode = [], tokenizer().encode
+    while len(pairs) < 2:  # a prompt and a completion of another form stay as they are
+        p, c = f" {words(draw)}?\nA:", f" {words(draw)} #### {integer(draw)}\n"
+        if encode(p + c) == encode(p) + encode(c):
+            pairs.append((p, c))
+    ready = [{"prompt": p, "completion": c} for p, c in pairs]
+    trainer, _ = build(student, draw, ready, per_device_train_batch_size=2)
+    if trained_texts(student, trainer) != expected_texts(pairs):
+        raise Fail("rows of prompt and completion were changed")
 
 
 @hidden(
@@ -774,7 +816,7 @@ def overrides_win(student, draw):
         "logging_steps": draw.integers(2, 99),
         "num_train_epochs": 7,
         "save_steps": draw.integers(2, 99),
-        "completion_only_loss": True,
+        "completion_only_loss": False,
         "report_to": [],
     }
     trainer, _ = build(student, draw, rows, **wanted)
@@ -881,7 +923,8 @@ def parse(data, name):
         text = data.decode("utf-8")
         if name == RESULTS:
             return json.loads(text)
-        return [json.loads(line) for line in text.splitlines() if line.strip()]
+        # Not splitlines: JSON may hold \u2028 and \x85 as they are.
+        return [json.loads(line) for line in text.split("\n") if line.strip()]
     except UnicodeDecodeError:
         raise Fail(f"{name} is not UTF-8 text") from None
     except (ValueError, RecursionError):
@@ -1043,9 +1086,10 @@ def every_text(student, draw):
     hint="wilson_interval(round(share * n), n), as a list of two numbers, under 'intervals'.",
 )
 def intervals(student, draw):
-    run = Run(student, draw, 29)
-    check_claims(run.results, run.rows)
-    check_intervals(run.results, 29)
+    for n in (29, 107):  # k / 107 * 107 is often a hair less than k
+        run = Run(student, draw, n)
+        check_claims(run.results, run.rows)
+        check_intervals(run.results, n)
 
 
 @hidden(
@@ -1090,6 +1134,10 @@ def folders(student, draw):
         run = Run(student, draw, 7, folder=folder)
         check_claims(run.results, run.rows)
         run.check_predictions()
+    student.put(Path.write_text)(Path(root, "c", "adapter.txt"), "another file")
+    Run(student, draw, 7, folder=Path(root, "c"))
+    if "adapter.txt" not in student.put(os.listdir)(Path(root, "c")):
+        raise Fail("another file in the folder is gone")
 
 
 @hidden(
@@ -1104,6 +1152,7 @@ def odd_texts(student, draw):
         "数学 – naïve £5 🙂\r\n#### 7",
         "\u2028 and \x0b inside \x85 #### 3",
         "",
+        f" {'long ' * 2000}\n#### 8\n",
     ]
     run = Run(student, draw, 6, special=special)
     found = {}

@@ -5,12 +5,15 @@ called with what cannot be invented. Expected values come from slow definitions 
 histories), never from the answer.
 """
 
+import contextlib
 import itertools
 from decimal import Decimal
 from fractions import Fraction
 
 from autograder.judging import (
     Fail,
+    StudentError,
+    Undefined,
     check_close,
     check_equal,
     check_raises,
@@ -82,7 +85,7 @@ def ends(student, draw):
     hint="math.comb is exact; a product of floats must not run over.",
 )
 def large(student, draw):
-    for n, k in ((200, 100), (1000, 500), (3000, 10)):
+    for n, k in ((200, 100), (1000, 500), (1200, 600), (3000, 10)):
         c = draw.integers(1, 4)
         wrong = Fraction(1)
         for i in range(k):
@@ -92,6 +95,9 @@ def large(student, draw):
         check_close(got, float(1 - wrong))
         if not 0 <= got <= 1:
             raise Fail("not between 0 and 1")
+    for _ in range(3):  # far less than single precision or a rounding leaves
+        n = draw.integers(80_000, 120_000)
+        check_close(student.pass_at_k(n, 1, 1), 1 / n)
 
 
 @hidden(
@@ -102,7 +108,7 @@ def large(student, draw):
 )
 def refused(student, draw):
     n = draw.integers(3, 20)
-    for c, k in [(1, n + 1), (0, n + 3), (n, n + 1), (n + 1, 1), (n + 2, n), (n + 4, 2)]:
+    for c, k in [(1, n + 1), (0, n + 3), (n, n + 1), (n + 1, 1), (n + 2, n), (n + 1, n + 2)]:
         check_raises("ValueError", student.pass_at_k, n, c, k)
 
 
@@ -110,14 +116,15 @@ def refused(student, draw):
 
 
 class Model:
-    """generate, and what it was asked. Its texts tell the prompt, the temperature and the seed."""
+    """generate, and what it was asked. Its texts tell the prompt, the temperature and the seed;
+    the blanks and the newline around them are theirs to keep."""
 
     def __init__(self):
         self.calls = []
 
     def __call__(self, prompts, temperature, seed):
         self.calls.append((list(prompts), temperature, seed))
-        return [f"{prompt}|{temperature}|{seed}" for prompt in prompts]
+        return [f" {prompt}|{temperature}|{seed} \n" for prompt in prompts]
 
 
 def sampled(student, prompts, n, temperature, seed):
@@ -141,7 +148,7 @@ def table(student, draw):
         check_equal([len(texts) for texts in got], [n] * count, "texts of each prompt")
         for texts in got:
             check_type(texts, list)
-        said = [{f"{p}|{t}|{s}" for _, t, s in calls} for p in prompts]
+        said = [{f" {p}|{t}|{s} \n" for _, t, s in calls} for p in prompts]
         for texts, own in zip(got, said, strict=True):
             if any(text not in own for text in texts):
                 raise Fail("a text is not what generate gave for that prompt")
@@ -186,6 +193,18 @@ def seeds(student, draw):
         raise Fail("another seed gave the same seeds")
     others = [s for _, _, s in sampled(student, [*prompts, words(draw)], n, 1.1, one)[1]]
     check_equal(others, first, "the seeds with other prompts and another temperature")
+    asked = []
+
+    def seeding(prompts, temperature, seed):
+        """Seeds the student's global generators, as a real one does."""
+        for module, seeded in (("random", "seed"), ("torch", "manual_seed")):
+            with contextlib.suppress(StudentError, Undefined):
+                getattr(student.get(module), seeded)(0)
+        asked.append(seed)
+        return prompts
+
+    student.sample_solutions(seeding, prompts, n, 0.8, one)
+    check_equal(asked, first, "the seeds when generate seeds the global generators")
 
 
 @hidden(
@@ -197,12 +216,14 @@ def seeds(student, draw):
 def repetitions(student, draw):
     prompts = [f"{words(draw)} {i}" for i in range(3)]
     prompts.insert(draw.integers(0, 4), prompts[0])
-    n = draw.integers(3, 6)
+    n, calls = draw.integers(3, 6), []
 
     def generate(prompts, temperature, seed):
+        calls.append(seed)
         return [prompt.upper() for prompt in prompts]
 
     got = student.sample_solutions(generate, prompts, n, 0.5, 3)
+    check_equal(len(calls), n, "the number of calls")
     check_equal(got, [[prompt.upper()] * n for prompt in prompts])
 
 
@@ -365,6 +386,39 @@ def in_one_line(student, draw):
 
 @hidden(
     "filter_correct",
+    "chains and texts are compared as they stand",
+    hint="Whatever is in <<...>> counts: decimals, three terms. The key is the tuple of equations, "
+    "or the text without a change.",
+)
+def as_they_stand(student, draw):
+    a, b = draw.integers(2, 50), draw.integers(2, 50)
+    n = a + b
+    # The last two differ in where one equation ends.
+    chains = [(f"{a}.5+{b}={n}.5",), (f"{a}+{b}+1={n + 1}",), ("1+1=2", "2+2=4"), ("1+1=22+2=4",)]
+    texts = [told(draw, equations, i, n) for equations in chains for i in (1, 2)]
+    bare = told(draw, (), 1, n)
+    texts += [bare, bare.upper(), f"{bare} ", f" {bare}", bare.replace(" ", "  ", 1)]
+    right = {(0, text) for text in texts}
+    want = slow_filter([texts], right, 99)
+    check_equal(filtered(student, [problem(draw)], [texts], right, 99), want)
+
+
+@hidden(
+    "filter_correct",
+    "is_correct alone tells what is right; equal problems keep their places",
+    hint="No check of the steps, and no search for a problem in the list: enumerate it.",
+)
+def judged_alone(student, draw):
+    one, other = problem(draw, 1), problem(draw, 2)
+    false_step = f"<<2+2=5>> {words(draw)}\n#### 5"
+    samples = [[false_step, one["answer"]], [other["answer"]], [one["answer"], false_step]]
+    right = {(i, text) for i, texts in enumerate(samples) for text in texts}
+    want = slow_filter(samples, right, 9)
+    check_equal(filtered(student, [one, other, dict(one)], samples, right, 9), want)
+
+
+@hidden(
+    "filter_correct",
     "at most max_per_problem, counted after the rest",
     weight=2,
     hint="Cap last: the first max_per_problem of what is right and new.",
@@ -471,6 +525,22 @@ def only_if_correct(student, draw):
 
 @hidden(
     "rationalize",
+    "a text that is_correct accepts is kept, whatever it says",
+    hint="Empty, the gold answer, a wrong step: is_correct decides, and nothing is cut off.",
+)
+def any_text(student, draw):
+    row = problem(draw, 1)
+    for text in ("", row["answer"], "<<1+1=3>>3\n#### 3", None):
+        helper = Whisper(draw, True)
+        # At last one that begins with the prompt.
+        helper.text = f"{helper.secret}: {row['question']}{helper.text}" if text is None else text
+        got = student.rationalize(row, helper.generate, helper.is_correct, helper.hint)
+        check_type(got, (tuple, list))
+        check_equal(tuple(got), (f"{row['question']}\n", helper.text))
+
+
+@hidden(
+    "rationalize",
     "questions with blanks and newlines stay as they are; the problem is not modified",
     hint="Do not strip the question.",
 )
@@ -492,14 +562,14 @@ class World:
     plan: the pairs that keep gives in each round. A model is the history of its fine-tunings.
     """
 
-    def __init__(self, draw, plan):
-        self.plan, self.log = plan, []
+    def __init__(self, draw, plan, best=None):
+        self.plan, self.log, self.best = plan, [], best
         self.scores = {}
         self.draw = draw
 
     def sample(self, model, problems):
         self.log.append(("sample", model, problems))
-        return [[f"{model}:{i}"] for i in range(len(problems))]
+        return [[f"{model}:{i}"] * 2 for i in range(len(problems))]
 
     def keep(self, problems, samples):
         number = sum(what == "keep" for what, *_ in self.log)
@@ -516,6 +586,8 @@ class World:
         return self.score(model)
 
     def score(self, model):
+        if self.best is not None:
+            return self.best
         if model not in self.scores:
             self.scores[model] = self.draw.uniform(0, 1)
         return self.scores[model]
@@ -548,13 +620,15 @@ def plan_of(draw, rounds, empty=()):
         solved = [i for i in range(4) if i != number % 4]
         pairs = [(draw.choice(solved), f"{number}.{j}") for j in range(count)]
         pairs += [((number + 1) % 4, f"{number}.{again}") for again in ("new", "again")]
+        pairs += [pairs[0]]
         plan.append([] if number in empty else sorted(pairs))
     return plan
 
 
-def run(student, draw, plan, **options):
-    problems = [problem(draw, i) for i in range(5)]
-    world, base = World(draw, plan), f"base{draw.integers(1, 1000)}"
+def run(student, draw, plan, best=None, **options):
+    problems = [problem(draw, i) for i in range(4)]
+    problems.append(dict(problems[0]))
+    world, base = World(draw, plan, best), f"base{draw.integers(1, 1000)}"
     rounds = len(plan)
     got = student.star(
         base, problems, rounds, world.sample, world.keep, world.finetune, world.evaluate, **options
@@ -612,7 +686,7 @@ def from_the_current(student, draw):
         _, world, base, problems = run(student, draw, plan_of(draw, 3), restart=restart)
         _, sampling, _ = history_of(world, base, 3, restart)
         check_equal(world.of("sample"), [(m, problems) for m in sampling], "what sample got")
-        given = [(problems, [[f"{m}:{i}"] for i in range(5)]) for m in sampling]
+        given = [(problems, [[f"{m}:{i}"] * 2 for i in range(5)]) for m in sampling]
         check_equal(world.of("keep"), given, "what keep got")
 
 
@@ -651,28 +725,39 @@ def no_rounds(student, draw):
     hint="Hand the model on; what it is does not matter.",
 )
 def any_model(student, draw):
-    scores = iter([0.25, 0.5])
+    for tuned in ({"weights": [3]}, {}, 0):  # the last two are false
+        base, sampling, scored = {"weights": [1, 2]}, [], []
 
-    def sample(model, problems):
-        check_equal(model, {"weights": [1, 2]}, "the model")
-        return [[] for _ in problems]
+        def sample(model, problems, sampling=sampling):
+            sampling.append(model)
+            return [[] for _ in problems]
 
-    def finetune(model, pairs):
-        return {"weights": [3], "of": model}
+        def evaluate(model, scored=scored):
+            scored.append(model)
+            return len(scored) / 4
 
-    got = student.star(
-        {"weights": [1, 2]},
-        [problem(draw)],
-        1,
-        sample,
-        lambda problems, samples: [(0, "x")],
-        finetune,
-        lambda model: next(scores),
-    )
-    check_history(
-        got,
-        [dict(round=0, kept=0, solved=0, score=0.25), dict(round=1, kept=1, solved=1, score=0.5)],
-    )
+        def finetune(model, pairs, tuned=tuned):
+            return tuned
+
+        got = student.star(
+            base, [problem(draw)], 2, sample, lambda *_: [(0, "x")], finetune, evaluate
+        )
+        check_equal(sampling, [base, tuned], "the models that sampled")
+        check_equal(scored, [base, tuned, tuned], "the models that were scored")
+        check_type(got, list)
+        rows = zip(range(3), (0, 1, 1), (0.25, 0.5, 0.75), strict=True)
+        check_history(got, [dict(round=i, kept=n, solved=n, score=x) for i, n, x in rows])
+
+
+@hidden(
+    "star",
+    "a round with all problems solved and a perfect score is not the last",
+    hint="n_rounds rounds, whatever comes out; solved counts indices: two problems may be equal.",
+)
+def perfect(student, draw):
+    plan = [[(i, f"{number}.{i}") for i in range(5)] for number in range(3)]
+    got, world, base, _ = run(student, draw, plan, best=1.0)
+    check_history(got, history_of(world, base, 3, True)[0])
 
 
 # ---------------------------------------------------------------- majority_vote
@@ -755,7 +840,22 @@ def equal_answers(student, draw):
     n, other = draw.sample(range(2, 90), 2)
     votes = [Decimal(n), other, Decimal(f"{n}.0"), other, Decimal(f"{n}.00")]
     check_equal(student.majority_vote(votes) == n, True)
-    check_equal(student.majority_vote([n, other, float(n)]) == n, True)
+    for first, then in ((n, float(n)), (float(n), Decimal(n)), (Decimal(f"{n}.0"), n)):
+        check_equal(student.majority_vote([other, first, then]) == n, True)
     held = student.put([n, other, n, None])
     check_equal(student.majority_vote(held), n)
     check_equal(student.value(held), [n, other, n, None], "the list after the call")
+
+
+@hidden(
+    "majority_vote",
+    "only answers that are equal with == vote together; every answer but None votes",
+    hint="No rounding, no change of text; an empty text and False are answers.",
+)
+def nothing_else_is_equal(student, draw):
+    n, word = draw.integers(5, 90), draw.choice(WORDS)
+    near = [(0.3, 0.1 + 0.2), (n + 100.2, n + 100.4), (word, word.upper()), (word, f" {word}")]
+    for one, other in near:
+        check_equal(student.majority_vote([one, other, n, n]), n)
+    for votes in (["", word, ""], [False, True, False], [None, "", None]):
+        check_equal(student.majority_vote(votes), "" if "" in votes else False)
