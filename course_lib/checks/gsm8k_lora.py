@@ -507,7 +507,7 @@ def gsm8k_run_cases(gsm8k_run):
         return None
 
     def predictions(got):
-        lines = [json.loads(line) for line in got[1]["gsm8k_predictions.jsonl"].splitlines()]
+        lines = [json.loads(line) for line in got[1]["gsm8k_predictions.jsonl"].split("\n") if line]
         if len(lines) != 10:
             return f"there are {len(lines)} lines, it should be 10: 2 phases of 5 examples"
         for line in lines:
