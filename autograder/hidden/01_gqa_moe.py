@@ -561,9 +561,8 @@ def moe_rows(student, draw, n_experts, k):
     d_model = 6
     layer, state = new_layer(student, draw, d_model, 8, n_experts, k)
     x = clear_tokens(draw, state["gate.weight"], 2, 6, k)
-    crowd = torch.cat(
-        [x, x[:1, :1].expand(1, 6, d_model)]
-    )  # repeated ones, to make the load uneven
+    # Repeated ones, to make the load uneven.
+    crowd = torch.cat([x, x[:1, :1].expand(1, 6, d_model)])
     seen = {e: [] for e in range(n_experts)}
     slope = draw.uniform(1.0, 3.0, n_experts).double()
 

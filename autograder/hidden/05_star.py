@@ -116,15 +116,14 @@ def refused(student, draw):
 
 
 class Model:
-    """generate, and what it was asked. Its texts tell the prompt, the temperature and the seed;
-    the blanks and the newline around them are theirs to keep."""
+    """generate, and what it was asked. Its texts tell the prompt, the temperature and the seed."""
 
     def __init__(self):
         self.calls = []
 
     def __call__(self, prompts, temperature, seed):
         self.calls.append((list(prompts), temperature, seed))
-        return [f" {prompt}|{temperature}|{seed} \n" for prompt in prompts]
+        return [f"{prompt}|{temperature}|{seed}" for prompt in prompts]
 
 
 def sampled(student, prompts, n, temperature, seed):
@@ -148,7 +147,7 @@ def table(student, draw):
         check_equal([len(texts) for texts in got], [n] * count, "texts of each prompt")
         for texts in got:
             check_type(texts, list)
-        said = [{f" {p}|{t}|{s} \n" for _, t, s in calls} for p in prompts]
+        said = [{f"{p}|{t}|{s}" for _, t, s in calls} for p in prompts]
         for texts, own in zip(got, said, strict=True):
             if any(text not in own for text in texts):
                 raise Fail("a text is not what generate gave for that prompt")
@@ -209,7 +208,7 @@ def seeds(student, draw):
 
 @hidden(
     "sample_solutions",
-    "equal texts of different calls, and equal prompts, are all kept",
+    "equal texts of different calls, and equal prompts, are all kept, as they are",
     hint="Repetitions are the filter's business; pass@k counts every sample. Tell prompts apart by "
     "their place: two may be equal.",
 )
@@ -220,11 +219,11 @@ def repetitions(student, draw):
 
     def generate(prompts, temperature, seed):
         calls.append(seed)
-        return [prompt.upper() for prompt in prompts]
+        return [f" {prompt.upper()} \n" for prompt in prompts]
 
     got = student.sample_solutions(generate, prompts, n, 0.5, 3)
     check_equal(len(calls), n, "the number of calls")
-    check_equal(got, [[prompt.upper()] * n for prompt in prompts])
+    check_equal(got, [[f" {prompt.upper()} \n"] * n for prompt in prompts])
 
 
 @hidden(
@@ -620,7 +619,6 @@ def plan_of(draw, rounds, empty=()):
         solved = [i for i in range(4) if i != number % 4]
         pairs = [(draw.choice(solved), f"{number}.{j}") for j in range(count)]
         pairs += [((number + 1) % 4, f"{number}.{again}") for again in ("new", "again")]
-        pairs += [pairs[0]]
         plan.append([] if number in empty else sorted(pairs))
     return plan
 
@@ -755,9 +753,12 @@ def any_model(student, draw):
     hint="n_rounds rounds, whatever comes out; solved counts indices: two problems may be equal.",
 )
 def perfect(student, draw):
-    plan = [[(i, f"{number}.{i}") for i in range(5)] for number in range(3)]
+    # The last pair twice: what keep keeps is counted, and trained on.
+    plan = [[(min(i, 4), f"{number}.{min(i, 4)}") for i in range(6)] for number in range(3)]
     got, world, base, _ = run(student, draw, plan, best=1.0)
-    check_history(got, history_of(world, base, 3, True)[0])
+    want, _, tuned = history_of(world, base, 3, True)
+    check_history(got, want)
+    check_equal(world.of("finetune"), tuned, "what finetune got")
 
 
 # ---------------------------------------------------------------- majority_vote
