@@ -1,0 +1,9 @@
+# exercise: prompt_gradient_norms
+def prompt_gradient_norms(model, input_ids, labels):
+    e = model.get_input_embeddings()(input_ids).detach().requires_grad_(True)
+    sft_loss(model(inputs_embeds=e).logits, labels).backward()
+    for p in model.parameters():
+        if p.requires_grad:
+            p.grad = None
+    return e.grad[0].norm(dim=-1)
+# clause: .grad as it was

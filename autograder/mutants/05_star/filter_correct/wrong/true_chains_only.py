@@ -1,0 +1,12 @@
+# exercise: filter_correct
+def filter_correct(problems, samples, is_correct, max_per_problem):
+    result = []
+    for i, problem in enumerate(problems):
+        chosen = {}
+        for text in samples[i]:
+            if is_correct(text, problem) and check_chain(text):
+                chosen.setdefault(tuple(equations(text)) or text, text)
+        result += [(i, text) for text in list(chosen.values())[:max_per_problem]]
+    return result
+
+# clause: is_correct alone decides: a wrong step is no reason

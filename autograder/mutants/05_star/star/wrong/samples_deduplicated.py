@@ -1,0 +1,13 @@
+# exercise: star
+def star(base, problems, n_rounds, sample, keep, finetune, evaluate, restart=True):
+    current = base
+    history = [{"round": 0, "kept": 0, "solved": 0, "score": evaluate(base)}]
+    for number in range(1, n_rounds + 1):
+        samples = [list(dict.fromkeys(texts)) for texts in sample(current, problems)]
+        pairs = keep(problems, samples)
+        if pairs:
+            current = finetune(base if restart else current, pairs)
+        history.append({"round": number, "kept": len(pairs), "solved": len({i for i, _ in pairs}), "score": evaluate(current)})
+    return history
+
+# clause: keep gets what sample gave
