@@ -455,6 +455,9 @@ for name, model, prompt in [
 table(["", "problems left", "right now", "with a wrong step"], rows)
 
 # %% [markdown]
+# Do not be surprised if the control finds as many, or more: 40 demonstrations hardly teach a model
+# this small what to do with an answer. In the recorded runs, with 50, it did not help either.
+#
 # ## Recorded: five seeds, with controls
 #
 # The same loop with 800 problems and 50 demonstrations, 100 updates a round. Every seed has its own
