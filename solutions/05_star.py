@@ -404,8 +404,7 @@ def evaluate(model):
 
 
 history = star(base, problems, 3, sample, keep, finetune, evaluate)
-imitator = lab.fine_tune(base, tokenizer, shown, UPDATES, seed=1)
-control = lab.measure(imitator, tokenizer, test, n=8)
+control = lab.measure(lab.fine_tune(base, tokenizer, shown, UPDATES, seed=1), tokenizer, test, n=8)
 
 # %% tags=["long"]
 ever, rows = set(), []
@@ -442,6 +441,7 @@ table(
 left = [p for i, p in enumerate(problems) if i not in ever]
 hinted = [(lab.prompt_with_answer(p), p["answer"]) for p in demonstrations]
 rationalizer = lab.fine_tune(base, tokenizer, hinted, UPDATES, seed=1)
+imitator = lab.fine_tune(base, tokenizer, shown, UPDATES, seed=1)
 rows = []
 for name, model, prompt in [
     ("the answer shown", rationalizer, lab.prompt_with_answer),
