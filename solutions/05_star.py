@@ -379,7 +379,6 @@ drawn = make_problems(340, "train", seed=5)
 demonstrations, problems = drawn[:40], drawn[40:]
 shown = [(lab.prompt_of(p), p["answer"]) for p in demonstrations]
 UPDATES = 60
-found, kept_in = [], []
 
 
 def sample(model, problems):
@@ -403,10 +402,10 @@ def evaluate(model):
     return found[-1].pass_at_1
 
 
+# %% tags=["long"]
+found, kept_in = [], []
 history = star(base, problems, 3, sample, keep, finetune, evaluate)
 control = lab.measure(lab.fine_tune(base, tokenizer, shown, UPDATES, seed=1), tokenizer, test, n=8)
-
-# %% tags=["long"]
 ever, rows = set(), []
 for row, result, pairs in zip(history, found, [[], *kept_in], strict=True):
     solved = {i for i, _ in pairs}
@@ -438,7 +437,8 @@ table(
 # their answers shown. The **control** is asked once more too, without the answer.
 
 # %% tags=["long"]
-left = [p for i, p in enumerate(problems) if i not in ever]
+solved = {i for pairs in kept_in for i, _ in pairs}
+left = [p for i, p in enumerate(problems) if i not in solved]
 hinted = [(lab.prompt_with_answer(p), p["answer"]) for p in demonstrations]
 rationalizer = lab.fine_tune(base, tokenizer, hinted, UPDATES, seed=1)
 imitator = lab.fine_tune(base, tokenizer, shown, UPDATES, seed=1)

@@ -24,8 +24,10 @@ def nbgrader(grade_id, grade=False, solution=False, points=None):
     return {"nbgrader": marks if points is None else {**marks, "points": points}}
 
 
-def solution(name, stub, answer):
-    source = f"# exercise: {name}\n{stub}\n    ### BEGIN SOLUTION\n{answer}\n    ### END SOLUTION"
+def solution(name, signature, answer):
+    source = (
+        f"# exercise: {name}\n{signature}\n    ### BEGIN SOLUTION\n{answer}\n    ### END SOLUTION"
+    )
     return new_code_cell(source, id=name, metadata=nbgrader(name, solution=True))
 
 
@@ -201,8 +203,7 @@ def test_order_does_not_matter(source, student):
 
 
 def test_a_copy_that_was_left_blank_does_not_count(source, student):
-    stub = copy.deepcopy(cell(blank_notebook(source), "double"))
-    student.cells.append(stub)
+    student.cells.append(copy.deepcopy(cell(blank_notebook(source), "double")))
     restored = restore(hand_in(student), source)
     assert restored.sources["double"] == DOUBLE and not restored.blank
 
