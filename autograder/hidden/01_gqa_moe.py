@@ -163,7 +163,8 @@ def attention_decode(student, draw):
     "gqa_attention",
     "several new tokens after a cache",
     weight=3,
-    hint="Query i stands at position Tk - Tq + i.",
+    hint="Query i stands at position Tk - Tq + i, however many keys there are: make the mask from "
+    "Tq and Tk.",
 )
 def attention_chunk(student, draw):
     for cached in (draw.integers(1, 9), draw.integers(1, 9), draw.integers(1100, 1200)):
@@ -204,7 +205,8 @@ def attention_dtype(student, draw):
     "gqa_attention",
     "large scores",
     weight=1,
-    hint="Use softmax, which subtracts the largest score first; exp alone overflows.",
+    hint="Use softmax, which subtracts the largest score first; exp alone overflows. Mask with "
+    "-inf: a score can be lower than any number you choose.",
 )
 def attention_large(student, draw):
     # Of 48 first queries that see one key or two, some like an unseen one best.
@@ -538,7 +540,7 @@ def moe_ends(student, draw):
 )
 def moe_unused(student, draw):
     layer, state = new_layer(student, draw, 6, 9, 8, 2)
-    for batch, length in ((1, 1), (2, 1)):
+    for batch, length in ((1, 1), (4, 1)):
         x = clear_tokens(draw, state["gate.weight"], batch, length, 2)
         check_close(layer(x), mixture(state, x, 2), rtol=5e-4)
     # Many equal ones: no expert is full.
@@ -560,9 +562,9 @@ def moe_sparse(student, draw):
 def moe_rows(student, draw, n_experts, k):
     d_model = 6
     layer, state = new_layer(student, draw, d_model, 8, n_experts, k)
-    x = clear_tokens(draw, state["gate.weight"], 2, 6, k)
+    x = clear_tokens(draw, state["gate.weight"], 2, 4, k)
     # Repeated ones, to make the load uneven.
-    crowd = torch.cat([x, x[:1, :1].expand(1, 6, d_model)])
+    crowd = torch.cat([x, x[:1, :1].expand(1, 4, d_model)])
     seen = {e: [] for e in range(n_experts)}
     slope = draw.uniform(1.0, 3.0, n_experts).double()
 
@@ -869,6 +871,14 @@ def balance(logits, k):
     return n_experts * (share @ probabilities.mean(0))
 
 
+def uneven(draw, n_tokens, n_experts, k, scale=1.0):
+    """(N, E) logits whose loss is above k, as it is nearly always."""
+    logits = torch.zeros(n_tokens, n_experts)
+    while balance(logits, k) < 1.01 * k:
+        logits = scale * draw.normal(n_tokens, n_experts)
+    return logits
+
+
 def check_balance(got, logits, k, rtol=1e-4):
     check_type(got, torch.Tensor)
     check_close(got, balance(logits, k).float(), rtol=rtol, dtype=False)
@@ -883,7 +893,7 @@ def check_balance(got, logits, k, rtol=1e-4):
 )
 def balance_values(student, draw):
     for n_tokens, n_experts, k in ((9, 5, 2), (20, 8, 3), (6, 11, 4)):
-        logits = 2 * draw.normal(n_tokens, n_experts)
+        logits = uneven(draw, n_tokens, n_experts, k, 2.0)
         check_balance(student.load_balancing_loss(logits, k), logits, k)
 
 
@@ -941,8 +951,8 @@ def balance_ends(student, draw):
     hint="Counts are whole numbers without gradient; do not detach the probabilities.",
 )
 def balance_gradient(student, draw):
-    logits = draw.normal(9, 6)
     for k in (1, 3):
+        logits = uneven(draw, 9, 6, k)
         output, gradients = student.gradients("load_balancing_loss", (logits, k), wrt=(0,))
         check_balance(output, logits, k)
         if gradients[0] is None:
@@ -958,16 +968,16 @@ def balance_gradient(student, draw):
     hint="Use softmax, which subtracts the largest first; exp overflows.",
 )
 def balance_numbers(student, draw):
-    logits = 3 * draw.normal(8, 5) + draw.choice([-300.0, 300.0])
+    logits = uneven(draw, 8, 5, 2, 3.0) + draw.choice([-300.0, 300.0])
     check_balance(student.load_balancing_loss(logits, 2), logits, 2, rtol=1e-3)
-    wide = draw.normal(8, 5, dtype=torch.float64)
+    wide = uneven(draw, 8, 5, 2).double()
     check_balance(student.load_balancing_loss(wide, 2), wide, 2)
 
 
 @hidden("load_balancing_loss", "the logits are not modified", hint="No in-place operation.")
 def balance_unmodified(student, draw):
     for dtype in (torch.float32, torch.float64):
-        logits = draw.normal(10, 6, dtype=dtype)
+        logits = uneven(draw, 10, 6, 2).to(dtype)
         kept = student.put(logits)
         for _ in range(2):
             check_balance(student.load_balancing_loss(kept, 2), logits, 2)

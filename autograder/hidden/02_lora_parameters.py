@@ -286,12 +286,7 @@ def starts_as_base(student, draw):
         layer = student.LoRALinear(base, r, alpha)
         check_close(layer(x), base(x).detach(), rtol=1e-5)
         named = student.parameters(layer)
-        if (
-            "lora_A" in named
-            and "lora_B" in named
-            and (named["lora_A"][0].any())
-            and (named["lora_B"][0].any())
-        ):
+        if all(name in named and named[name][0].any() for name in ("lora_A", "lora_B")):
             raise Fail("neither A nor B starts at zero")
 
 
