@@ -82,6 +82,7 @@ def parser():
         help="run each hidden test N times on fresh inputs: none may change its mind",
     )
     selftest.add_argument("--notebook", metavar="ID", help="this one alone")
+    selftest.add_argument("--exercise", metavar="NAME", help="this one alone")
     selftest.add_argument("--seed", metavar="TEXT", help="with --repeat: the same inputs again")
     selftest.add_argument("--workers", metavar="N", type=_count, help=argparse.SUPPRESS)
     selftest.add_argument(
@@ -291,13 +292,16 @@ def _selftest(options):
             options.repeat,
             bank=options.bank,
             notebook=options.notebook,
+            exercise=options.exercise,
             workers=options.workers,
             sandbox=options.sandbox,
             seed=options.seed,
         )
     from autograder.selftest import selftest
 
-    return selftest(options.bank, options.notebook, options.workers, options.sandbox)
+    return selftest(
+        options.bank, options.notebook, options.workers, options.sandbox, options.exercise
+    )
 
 
 def _demo(options):

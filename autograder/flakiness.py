@@ -39,14 +39,16 @@ class Flip:
     seed: str  # one that shows it
 
 
-def flakiness(repeat, bank=None, notebook=None, workers=None, sandbox="auto", seed=None) -> int:
+def flakiness(
+    repeat, bank=None, notebook=None, workers=None, sandbox="auto", seed=None, exercise=None
+) -> int:
     """Run each hidden test `repeat` times on each answer; print each flip when it is found, then a
     table, which is written to flakiness.csv in the current folder, too. Returns the exit status: 1
     if anything flips.
 
-    bank: folder of answers, default the project's own. notebook: its id, default all. seed: text;
-    the same gives the same inputs, default fresh ones."""
-    answers, problems = read_bank(OWN_BANK if bank is None else Path(bank), notebook)
+    bank: folder of answers, default the project's own. notebook, exercise: these alone, default
+    all. seed: text; the same gives the same inputs, default fresh ones."""
+    answers, problems = read_bank(OWN_BANK if bank is None else Path(bank), notebook, exercise)
     places = dict.fromkeys((a.notebook, a.exercise) for a in answers)
     answers = [reference(*place) for place in places] + answers
     if problems:
@@ -83,7 +85,7 @@ def judge_repeatedly(answers, repeat, seed, workers=None, sandbox="auto", limits
     """(flips, times, runs). times: (notebook, exercise, check) -> seconds of each run on answers
     that pass it or fail it; runs: the same -> name of answer -> how many runs."""
     # A wrong answer may hang on purpose; no right one needs a call this long.
-    limits = limits or replace(Limits(), call_seconds=10, cell_seconds=10)
+    limits = limits or replace(Limits(), call_seconds=10)
     flips, times, runs = [], defaultdict(list), defaultdict(Counter)
     seeds = [f"{seed}/{number}" for number in range(repeat)]
     with ExitStack() as stack:

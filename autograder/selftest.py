@@ -52,11 +52,12 @@ def selftest(
     notebook: str | None = None,
     workers: int | None = None,
     sandbox: str = "auto",
+    exercise: str | None = None,
 ) -> int:
     """Judge every answer of `bank` (default: the project's own), print a table and what is not ok,
-    write selftest.csv in the current folder. `notebook`: its id, for its answers alone. The exit
-    status: 1 if anything is not ok."""
-    answers, problems = read_bank(OWN_BANK if bank is None else bank, notebook)
+    write selftest.csv in the current folder. notebook, exercise: the answers to these alone. The
+    exit status: 1 if anything is not ok."""
+    answers, problems = read_bank(OWN_BANK if bank is None else bank, notebook, exercise)
     results = judge_answers(answers, workers, sandbox) if answers else []
     with open("selftest.csv", "w", newline="", encoding="utf-8") as file:
         write = csv.writer(file)
@@ -65,8 +66,8 @@ def selftest(
             a = result.answer
             score = (f"{result.score:g}", f"{result.max_score:g}", result.ok)
             write.writerow((a.notebook, a.exercise, a.kind, a.name, *score))
-    if bank is None:
-        problems += _too_few(answers, [notebook] if notebook else notebook_ids())
+    if bank is None and not problems:
+        problems = _too_few(answers, [notebook] if notebook else notebook_ids(), exercise)
     print(_table(results))
     for result in results:
         if not result.ok:
@@ -79,17 +80,23 @@ def selftest(
     return 1 if failed or problems else 0
 
 
-def read_bank(bank: Path, notebook: str | None = None) -> tuple[list[Answer], list[str]]:
-    """The answers in a bank (to one notebook, if it is named), and one line for each thing in it
-    that cannot be used."""
+def read_bank(
+    bank: Path, notebook: str | None = None, exercise: str | None = None
+) -> tuple[list[Answer], list[str]]:
+    """The answers in a bank (to one notebook or exercise, if it is named), and one line for each
+    thing in it that cannot be used."""
     if not bank.is_dir():
         return [], [f"there is no folder {bank}"]
     if notebook is not None and notebook not in notebook_ids():
         return [], [f"there is no notebook {notebook!r} (there are {_list(notebook_ids())})"]
+    if exercise is not None:
+        there = [e for i in notebook_ids() if notebook in (None, i) for e in _exercises(i)]
+        if exercise not in there:
+            return [], [f"there is no exercise {exercise!r} (there are {_list(there)})"]
     known = {name: i for i in notebook_ids() for name in (i, i.partition("_")[2])}
     answers, problems = [], []
     for path in sorted(bank.glob("*/*/*/*.py")):
-        folder, exercise, kind, _ = path.relative_to(bank).parts
+        folder, own, kind, _ = path.relative_to(bank).parts
         place = path.relative_to(bank).parent
         if kind not in LEAST:
             problem = f"{place}: the folder must be called wrong or right"
@@ -97,17 +104,17 @@ def read_bank(bank: Path, notebook: str | None = None) -> tuple[list[Answer], li
             problem = (
                 f"{place}: there is no notebook {folder!r} (there are {_list(notebook_ids())})"
             )
-        elif exercise not in _exercises(known[folder]):
+        elif own not in _exercises(known[folder]):
             have = _list(_exercises(known[folder]))
-            problem = f"{place}: there is no exercise {exercise!r} (there are {have})"
+            problem = f"{place}: there is no exercise {own!r} (there are {have})"
         else:
             try:
                 source = path.read_text(encoding="utf-8")
             except (OSError, UnicodeDecodeError) as error:
                 problem = f"{path.relative_to(bank)}: cannot be read ({type(error).__name__})"
             else:
-                if notebook in (None, known[folder]):
-                    answers.append(Answer(known[folder], exercise, kind, path.stem, source))
+                if notebook in (None, known[folder]) and exercise in (None, own):
+                    answers.append(Answer(known[folder], own, kind, path.stem, source))
                 continue
         if problem not in problems:
             problems.append(problem)
@@ -175,12 +182,13 @@ def _result(answer: Answer, verdicts: dict) -> Result:
     return Result(answer, own.score, own.max_score, not lost, why)
 
 
-def _too_few(answers: list[Answer], notebooks: list[str]) -> list[str]:
+def _too_few(answers, notebooks: list[str], alone: str | None = None) -> list[str]:
     have = Counter((a.notebook, a.exercise, a.kind) for a in answers)
     return [
         f"{notebook}/{exercise}: {have[notebook, exercise, kind]} {kind} answers, {least} are asked"
         for notebook in notebooks
         for exercise in _exercises(notebook)
+        if alone in (None, exercise)
         for kind, least in LEAST.items()
         if have[notebook, exercise, kind] < least
     ]

@@ -474,12 +474,14 @@ class Case:
         self.ids = torch.tensor([self.prompt])
 
     def rounds(self, k, n) -> int:
-        """Rounds of a greedy run of n tokens: at each place the draft's guesses are compared."""
+        """Rounds of a greedy run of n tokens. A guess counts only after right ones, so one reading
+        of the right text shows them all."""
+        guesses = rows(self.draft, self.want).argmax(-1).tolist()  # [i] is for place i + 1
         done, count = len(self.prompt), 0
         end = done + n
         while done < end:
-            guesses = greedy(self.draft, self.want[:done], min(k, end - done - 1))
-            while done < len(guesses) and guesses[done] == self.want[done]:
+            last = min(done + k, end - 1)
+            while done < last and guesses[done - 1] == self.want[done]:
                 done += 1
             done, count = done + 1, count + 1
         return count

@@ -101,6 +101,14 @@ def test_the_number_of_a_notebook_may_be_left_out(bank):
     assert not problems and {a.notebook for a in answers} == {NOTEBOOK}
 
 
+def test_one_exercise_alone():
+    answers, problems = read_bank(module.OWN_BANK, exercise=EXERCISE)
+    assert not problems and {a.exercise for a in answers} == {EXERCISE}
+    assert module._too_few(answers, [NOTEBOOK], EXERCISE) == []
+    answers, [problem] = read_bank(module.OWN_BANK, "05_star", EXERCISE)
+    assert not answers and f"no exercise {EXERCISE!r} (there are " in problem
+
+
 def test_an_exercise_without_hidden_tests_is_never_ok():
     answer = Answer(NOTEBOOK, EXERCISE, "wrong", "a", "")
     verdict = Verdict(EXERCISE, 0.0, 2.0, "ungraded", "there is no hidden test")
