@@ -183,6 +183,7 @@ def attention_chunk(student, draw):
 def attention_ends(student, draw):
     for n_kv in (5, 1):
         q, k, v = qkv(draw, 2, 5, n_kv, 3, 7, 4)
+        q, k = lowered(q, k, -20.0)  # what stands in the place of -inf is not the question here
         check_close(student.gqa_attention(q, k, v), attention(q, k, v))
         check_close(student.gqa_attention(q, k, v, causal=False), attention(q, k, v, False))
 
@@ -939,8 +940,8 @@ def balance_collapsed(student, draw):
 
 @hidden("load_balancing_loss", "k = 1, k = E, one token", hint="No case needs code of its own.")
 def balance_ends(student, draw):
-    for n_tokens, n_experts, k in ((8, 5, 1), (7, 4, 4), (1, 6, 2)):
-        logits = draw.normal(n_tokens, n_experts)
+    every = draw.normal(7, 4)  # k = E: the loss is k whatever the logits are
+    for logits, k in ((uneven(draw, 8, 5, 1), 1), (every, 4), (uneven(draw, 1, 6, 2), 2)):
         check_balance(student.load_balancing_loss(logits, k), logits, k)
 
 

@@ -727,7 +727,8 @@ def trainer_rows(draw, n, steps=1):
     "an SFTTrainer with LoRA: r = 16, alpha = 32, on q, k, v and o; nothing else is trained",
     weight=3,
     core=True,
-    hint="SFTTrainer(..., peft_config=LoraConfig(r=16, lora_alpha=32, target_modules=[...])).",
+    hint="SFTTrainer(..., peft_config=LoraConfig(r=16, lora_alpha=32, target_modules=[...])); the "
+    "scale is plainly alpha / r.",
 )
 def adapter(student, draw):
     trainer, _ = build(student, draw, trainer_rows(draw, 3))
