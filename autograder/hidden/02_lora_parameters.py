@@ -1161,12 +1161,13 @@ def rank_of(spectrum, energy):
 
 
 def spectrum_and_energy(draw, count, energies=(0.5, 0.8, 0.9, 0.95), margin=0.01):
-    """Random singular values and an energy that lies clear of every threshold."""
+    """Random singular values and an energy that lies clear of every threshold and asks for more
+    than one of them."""
     while True:
         spectrum = [draw.uniform(0.2, 3.0) for _ in range(count)]
         energy = draw.choice(energies)
         rank, gap = rank_of(spectrum, energy)
-        if gap > margin:
+        if gap > margin and rank > 1:
             return spectrum, energy, rank
 
 
@@ -1185,6 +1186,8 @@ def rank_values(student, draw):
         check_equal(student.effective_rank(delta, energy), rank)
     close = with_spectrum(draw, 12, 9, [0.897**0.5, 0.053**0.5, 0.05**0.5]).float()
     check_equal(student.effective_rank(close, 0.9), 2, "a share of 0.897")
+    level = with_spectrum(draw, 19, 14, [1.0] * 11).float()
+    check_equal(student.effective_rank(level, 0.95), 11, "eleven equal ones")
     # Exact in every float, roots included: one of four equal directions holds a quarter.
     check_equal(student.effective_rank(2 * torch.eye(4), 0.25), 1, "exactly the energy")
     spectrum, _, rank = spectrum_and_energy(draw, 9, energies=(0.9,))
