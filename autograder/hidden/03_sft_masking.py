@@ -4,6 +4,7 @@ Expected losses are computed token by token in float64, gradients by autograd on
 put together by hand. Nothing is taken from the answer.
 """
 
+import itertools
 import math
 import re
 
@@ -36,10 +37,8 @@ def message(draw, role):
     return {"role": role, "content": words(draw)}
 
 
-def talk(draw, turns):
-    roles = [("user", "assistant")[i % 2] for i in range(turns)]
-    if draw.integers(0, 2):
-        roles.insert(0, "system")
+def talk(draw, turns, system):
+    roles = ["system"] * system + [("user", "assistant")[i % 2] for i in range(turns)]
     return [message(draw, role) for role in roles]
 
 
@@ -65,8 +64,8 @@ def laid_out(messages, prompt=False):
     hint="<|role|>, newline, content; <|endoftext|> behind an assistant's; joined by newlines.",
 )
 def layout(student, draw):
-    for turns in (1, 2, 3, 5, 6):
-        messages = talk(draw, turns)
+    for turns, system in itertools.product((1, 2, 3, 6), (False, True)):
+        messages = talk(draw, turns, system)
         check_equal(student.format_chat(messages), laid_out(messages))
         check_equal(student.format_chat(messages, add_generation_prompt=False), laid_out(messages))
 
@@ -78,8 +77,8 @@ def layout(student, draw):
     hint="<|assistant|> and a newline, whoever spoke last.",
 )
 def generation_prompt(student, draw):
-    for turns in (1, 2, 3, 4):
-        messages = talk(draw, turns)
+    for turns, system in itertools.product((1, 2, 3), (False, True)):
+        messages = talk(draw, turns, system)
         got = student.format_chat(messages, add_generation_prompt=True)
         check_equal(got, laid_out(messages, True))
         check_equal(student.format_chat(messages, True), got)
@@ -760,8 +759,8 @@ def check_masked(student, draw, messages):
     hint="Header, newline, content, marker: piece by piece, each learned or not.",
 )
 def conversation(student, draw):
-    for turns in (2, 4, 5, 6):
-        check_masked(student, draw, talk(draw, turns))
+    for turns, system in ((2, False), (4, True), (5, False), (5, True), (6, False)):
+        check_masked(student, draw, talk(draw, turns, system))
 
 
 @hidden(
