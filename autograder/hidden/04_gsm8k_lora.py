@@ -1087,10 +1087,14 @@ def every_text(student, draw):
     hint="wilson_interval(round(share * n), n), as a list of two numbers, under 'intervals'.",
 )
 def intervals(student, draw):
-    for n in (29, 107):  # k / 107 * 107 is often a hair less than k
+    n, slips = 29, False
+    while not slips:
         run = Run(student, draw, n)
         check_claims(run.results, run.rows)
         check_intervals(run.results, n)
+        counts = [*run.before.counts.values(), *run.after.counts.values()]
+        slips = any(int(k / n * n) < k for k in counts)  # a hair less than k
+        n = 107  # where a quarter of all k do that
 
 
 @hidden(
