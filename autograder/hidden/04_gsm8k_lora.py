@@ -1009,8 +1009,12 @@ class Run:
     """The student's gsm8k_run on the judge's own rows and texts, and what it wrote."""
 
     def __init__(self, student, draw, n=21, folder=None, facts=None, special=None):
-        self.before = Script(draw, n)
-        self.after = Script(draw, n, self.before.rows)
+        self.before = self.after = Script(draw, n)
+        # The shares of one phase must not happen to be right for the other. (Few rows have texts
+        # of the same kinds in both.)
+        apart = SHARES if n > 2 * len(KINDS) else ("stop_rate",)
+        while any(self.after.counts[key] == self.before.counts[key] for key in apart):
+            self.after = Script(draw, n, self.before.rows)
         for i, text in enumerate(special or ()):
             key = self.before.rows[i]["question"] + "\n"
             self.before.texts[key] = (text, True)
