@@ -706,21 +706,18 @@ def scores(p, q, after) -> list[torch.Tensor]:
     ]
 
 
-def follows_target(case, texts, temperature):
+def follows_target(new, p, q):
     """Are the tokens of these texts draws from the target's distributions?
 
+    new: (texts, n) ids. p, q: (texts * n, V) float64, what target and draft gave to each token.
     For a score f the differences d = f(x) - E_p f are at most 1 and have mean 0 given the past.
     With V the sum of their variances given the past, exp(a * sum d - (e^a - 1 - a) * V) has a mean
-    of at most 1 for every a > 0 (Freedman 1975), so it exceeds 1 / UNLIKELY with a probability
-    under UNLIKELY, whatever V turns out to be. The same for -d, and for d times the sign of the
-    text's sum of d so far: uniform numbers that are drawn once for a text drift in one direction.
+    of at most 1 for every a > 0 (Freedman 1975). It is a supermartingale, so it ever exceeds
+    1 / UNLIKELY with a probability under UNLIKELY (Ville 1939), whatever V turns out to be and
+    however often we look: after every text, to stop at the first that tells. The same for -d, and
+    for d times the sign of the text's sum of d so far: uniform numbers that are drawn once for a
+    text drift in one direction.
     """
-    length = len(case.prompt)
-    p, q = (
-        torch.cat([rows(model, ids, temperature)[length - 1 : -1] for ids in texts])
-        for model in (case.target, case.draft)
-    )
-    new = torch.tensor([ids[length:] for ids in texts])
     accepted = (p / q).gather(1, new.flatten()[:, None]).clamp(max=1).view_as(new)
     after = F.pad(1 - accepted[:, :-1], (1, 0)).flatten()[:, None]
     for number, f in enumerate(scores(p, q, after)):
@@ -750,19 +747,22 @@ def sampled_text(student, draw):
         with torch.no_grad():
             case.target.lm_head.weight.mul_(flat)
             case.draft.lm_head.weight.mul_(flat * sharper)
-        texts = []
+        length = len(case.prompt)
+        new, p, q = [], [], []
         for _ in range(count):
             got = run(student, case, n, k, temperature, seed=draw.integers(1, 1 << 30))
             check_type(got, torch.Tensor)
-            if got.shape != (1, len(case.prompt) + n) or got.dtype is not torch.int64:
+            if got.shape != (1, length + n) or got.dtype is not torch.int64:
                 raise Fail("wrong number of tokens, or not int64")
-            if got[0, : len(case.prompt)].tolist() != case.prompt:
+            if got[0, :length].tolist() != case.prompt:
                 raise Fail("the result does not begin with the prompt")
             if not bool(((got >= 0) & (got < case.target.config.vocab_size)).all()):
                 raise Fail("tokens that are not in the vocabulary")
-            texts.append(got[0].tolist())
-        if not follows_target(case, texts, temperature):
-            raise Fail("the tokens do not follow the target's distribution at this temperature")
+            new.append(got[0, length:])
+            for read, model in ((p, case.target), (q, case.draft)):
+                read.append(rows(model, got[0].tolist(), temperature)[length - 1 : -1])
+            if not follows_target(torch.stack(new), torch.cat(p), torch.cat(q)):
+                raise Fail("the tokens do not follow the target's distribution at this temperature")
 
 
 @hidden(
