@@ -347,8 +347,8 @@ def residual_proportions(student, draw):
     hint="Draw it from the last row of p with torch.multinomial.",
 )
 def bonus_proportions(student, draw):
-    # The last row of q has half of its weight where p[k] has most: it must not matter.
-    q = torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.5, 0.5]])
+    # The last row of q is nearly p[k], so that their residual, (0.5, 0, 0.5), is far from it.
+    q = torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.2, 0.8]])
     p = torch.tensor([[0.9, 0.0, 0.1], [0.1, 0.9, 0.0], [0.1, 0.0, 0.9]])
     generator = student.put(rng(draw))
     counts = [0] * 3
