@@ -221,11 +221,11 @@ class Round:
         self.q = torch.zeros(k, self.size)
         self.p = torch.zeros(k + 1, self.size)
         for i, guess in enumerate(self.guesses.tolist()):
-            share = draw.uniform(0.3, 0.9)
+            share = draw.uniform(0.3, 0.6)
             other = draw.choice([t for t in order[:-2] if t != guess])
             self.q[i, guess], self.q[i, other] = share, 1 - share
             self.p[i, guess] = share * self.ratio[i]
-            self.p[i, other] = (1 - share) * 0.5
+            self.p[i, other] = (1 - share) * 0.9  # likely, and not in the residual
             self.p[i, self.spare] = 1 - self.p[i].sum()
         self.p[k, self.bonus] = 1.0
 
@@ -253,7 +253,7 @@ class Round:
     "rejection returns what was accepted before it and one token from the residual of row i.",
 )
 def first_rejection(student, draw):
-    for k in (4, 5):
+    for k in (4, 5, 6):
         game = Round(draw, k)
         for rejected in range(k):
             u = game.u(draw, rejected)
