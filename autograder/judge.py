@@ -539,7 +539,8 @@ def _summary(failures: list[tuple[Property, str]], total: int) -> str:
     if all(problem == NOT_IMPLEMENTED for _, problem in failures):
         return NOT_IMPLEMENTED
     item, problem = failures[0]
-    shown = item.hint and not problem.startswith("`")  # no hint helps where the name is missing
+    # No hint helps where a name is missing, its own or one that another cell should define.
+    shown = item.hint and not problem.startswith(("`", "raised NameError"))
     hint = f" Hint: {item.hint}" if shown else ""
     others = f" ({len(failures) - 1} more)" if len(failures) > 1 else ""
     return f"{item.title}: {problem}.{hint}{others}"
