@@ -111,7 +111,9 @@ def judge_repeatedly(answers, repeat, seed, workers=None, sandbox="auto", limits
         for notebook in {answer.notebook for answer in answers}:
             reference_steps(notebook)  # read once, before the threads ask for it together
         with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
-            done = tqdm(pool.map(run, answers), total=len(answers), unit="answer", disable=None)
+            pause = 0.1 if sys.stderr.isatty() else 60  # seconds: a file hears once a minute
+            how = {"unit": "answer", "mininterval": pause, "maxinterval": pause}
+            done = tqdm(pool.map(run, answers), total=len(answers), **how)
             for answer, verdicts, found in done:
                 flips += found
                 for flip in found:
