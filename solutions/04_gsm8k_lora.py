@@ -317,7 +317,8 @@ def evaluate(generate, examples, batch_size=16):
     """How well a model answers GSM8K problems.
 
     generate: function, list of at most batch_size prompts -> list of (text, stopped), one for
-        each, in order; stopped is True if the model ended the text itself
+        each, in order; stopped is True if the model ended the text itself. One call costs about as
+        much as another: no more calls than needed
     examples: list of GSM8K rows; not modified
     Returns a dict: strict, flexible (shares answered right in that mode), no_answer (share in
     which the flexible mode finds nothing), stop_rate (share stopped), all of ALL examples, and

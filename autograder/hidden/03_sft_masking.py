@@ -394,6 +394,12 @@ def shifted_mean(student, draw):
         labels = labels_of(draw, batch, length, vocabulary)
         got = student.sft_loss(logits, labels)
         check_close(got, slow_loss(logits, labels).float())
+    # Prompt, response, padding; the first row's response begins last, or there is none.
+    for start in (6, 9):
+        logits, labels = 3 * draw.normal(3, 9, 8), torch.full((3, 9), -100)
+        for row, (a, b) in enumerate(((start, 9), (2, 8), (4, 6))):
+            labels[row, a:b] = draw.integers(1, 8, b - a)
+        check_close(student.sft_loss(logits, labels), slow_loss(logits, labels).float())
 
 
 @hidden(
@@ -709,10 +715,10 @@ def one_at_a_time(student, draw):
 
 
 class Encoder:
-    """Ids 1000 and up for words and signs; never those of the markers."""
+    """Ids 1000 and up for words and signs, 0 for the piece `zero`; never those of the markers."""
 
-    def __init__(self, draw):
-        self.known, self.base = {}, draw.integers(1000, 5000)
+    def __init__(self, draw, zero=None):
+        self.known, self.base = {zero: 0} if zero else {}, draw.integers(1000, 5000)
         numbers = draw.sample(range(1, 900), 4)
         self.special = dict(zip(MARKS, numbers, strict=True))
 
@@ -740,8 +746,8 @@ def masked(messages, encode):
     return ids, [i if flag else -100 for i, flag in zip(ids, learned, strict=True)]
 
 
-def check_masked(student, draw, messages):
-    encode = Encoder(draw)
+def check_masked(student, draw, messages, zero=None):
+    encode = Encoder(draw, zero)
     want = masked(messages, encode)
     got = student.mask_conversation(messages, encode.__call__, encode.special)
     check_type(got, (tuple, list))
@@ -761,6 +767,10 @@ def check_masked(student, draw, messages):
 def conversation(student, draw):
     for turns, system in ((2, False), (4, True), (5, False), (5, True), (6, False)):
         check_masked(student, draw, talk(draw, turns, system))
+    first, last = draw.sample(WORDS, 2)
+    answer = {"role": "assistant", "content": f"{first} {last}"}
+    for zero in (first, last):  # a token like any other
+        check_masked(student, draw, [message(draw, "user"), answer], zero)
 
 
 @hidden(
@@ -858,6 +868,18 @@ def leaves_the_model(student, draw):
     there = gradient_norm(student, handle)
     student.prompt_gradient_norms(handle, ids, labels)
     check_close(gradient_norm(student, handle), there, what="the .grad that was there before")
+    handle = student.put(model.requires_grad_(True))
+    student.prompt_gradient_norms(handle, ids, labels)
+    output = student.keep(handle, input_ids=ids, labels=ids)
+    student.attr(output, "loss").backward()
+    model(input_ids=ids, labels=ids).loss.backward()
+    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), math.inf)
+    check_close(gradient_norm(student, handle), float(norm), rtol=1e-3, what="training after it")
+    handle = student.put(model.bfloat16())
+    before = student.parameters(handle)
+    student.prompt_gradient_norms(handle, ids, labels)
+    for name, (value, _) in student.parameters(handle).items():
+        check_equal(value, before[name][0], f"{name} of a model in bfloat16")
 
 
 @hidden(

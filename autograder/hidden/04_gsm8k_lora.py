@@ -94,7 +94,7 @@ def pair(student, draw):
     hint="Each <<...>> by itself: a greedy pattern also takes the text between two of them.",
 )
 def no_calculator(student, draw):
-    for parts in (1, 2, 5):
+    for parts in (1, 2, 5, 40):
         full, bare = annotated(draw, parts)
         row = {"question": f"{words(draw)}?", "answer": full}
         got = student.to_prompt_completion(row, keep_calculator=False)
@@ -116,7 +116,9 @@ def no_calculator(student, draw):
 )
 def verbatim(student, draw):
     a, b = draw.integers(2, 50), draw.integers(51, 99)
-    answer = f" {a} < {b}  and {b} >> {a}:\n\n{a}+1=<<{a}+1={a + 1}>>{a + 1} ½\xa0\n#### {a + 1}\n"
+    answer = (
+        f" {a} < {b}  and {b} >> {a}:\n\n{a}+1=<<{a}+1={a + 1}>>{a + 1} >> {b} ½\xa0\n#### {a}\n"
+    )
     row = {"question": f"  {words(draw)} <b> <<1+1=2>>½\xa0?\n", "answer": answer, "id": 7}
     bare = re.sub(r"<<[^>]*>>", "", answer)
     want = {"prompt": row["question"] + "\n", "completion": answer}
@@ -312,7 +314,9 @@ def exact(student, draw):
     tenth = Decimal(f"{a}.1")
     check_number(student.extract_answer(f"#### {tenth}", "strict"), tenth)
     check_number(student.extract_answer(f"#### {a}.00", "strict"), Decimal(a))
-    check_number(student.extract_answer("#### 0", "strict"), Decimal(0))
+    for mode in ("strict", "flexible"):
+        text = f"{words(draw)} {b}\n#### 0 {words(draw)} {a}"
+        check_number(student.extract_answer(text, mode), Decimal(0), "0 is a number")
     check_number(student.extract_answer(f"#### {a}.0625", "strict"), Decimal(f"{a}.0625"))
     check_number(student.extract_answer(f"#### 0{a}", "strict"), Decimal(a))  # no Python literal
 
@@ -609,13 +613,15 @@ def order(student, draw):
         same = sum(a == b for a, b in zip(values, [*values[1:], None], strict=True)) / 20
         check_close(got["strict"], same if want is None else want)
     one, two = (r["question"] + "\n" for r in rows[:2])  # one is asked three times
-    said = {one: ["no", rows[0]["answer"], "no"], two: [rows[1]["answer"]]}
+    right = rows[0]["answer"]
+    said = {one: [right, "no", right], two: [rows[1]["answer"]]}
 
     def in_turn(prompts):
         return [(said[p].pop(0), True) for p in prompts]
 
     got = student.evaluate(in_turn, [rows[0], *rows[:2], rows[0]], 3)
-    check_close(got["strict"], 0.5, what="a question asked three times")
+    check_close(got["strict"], 0.75, what="a question asked three times")
+    check_equal(got["n"], 4, "n, where a question is asked three times")
 
 
 @hidden(
@@ -763,7 +769,9 @@ def adapter(student, draw):
 )
 def labels(student, draw):
     rows = [*trainer_rows(draw, 3), *trainer_rows(draw, 1, steps=6)]
-    trainer, _ = build(student, draw, rows, per_device_train_batch_size=4)
+    given = student.put(rows)
+    trainer, _ = build(student, draw, given, per_device_train_batch_size=4)
+    check_equal(student.value(given), rows, "the rows after the call")
     pairs = [(r["question"] + "\n", r["answer"]) for r in rows]
     if trained_texts(student, trainer) != expected_texts(pairs):
         raise Fail("what is trained is not the completion and the end-of-text token")
@@ -780,7 +788,8 @@ def other_rows(student, draw):
     pairs = [(r["question"] + "\n", r["answer"]) for r in rows]
     ready = [{"prompt": p, "completion": c} for p, c in pairs]
     make = student.put(importlib.import_module)("datasets").Dataset.from_list
-    for given in (ready, make(rows), make(ready)):
+    turned = [{"answer": r["answer"], "question": r["question"]} for r in rows]
+    for given in (ready, make(rows), make(ready), make(turned)):
         trainer, _ = build(student, draw, given, per_device_train_batch_size=3)
         if trained_texts(student, trainer) != expected_texts(pairs):
             raise Fail("what is trained is not the completion and the end-of-text token")
