@@ -27,12 +27,15 @@ import sys
 import time
 from pathlib import Path
 
+from course_lib.answers import Unreadable, find_answers, judged_cells, read_cells
 from course_lib.device import fitting_threads
 from course_lib.gsm8k import load_gsm8k
 from course_lib.models import NAMES, PROFILES, ModelUnavailable, choose_profile, load_base
+from course_lib.submit import SubmitError, handed_out
 
 # A whole run that stands in where a student has none: the two files, texts and figures.
 PUBLISHED = Path(__file__).parent / "recorded" / "gsm8k_run"
+NOTEBOOK = "04_gsm8k_lora"
 NEEDED = ("to_prompt_completion", "evaluate", "make_trainer", "gsm8k_run")
 
 
@@ -54,8 +57,10 @@ def load_notebook(path) -> dict:
         cells = list(_percent_cells(path) if path.suffix == ".py" else _notebook_cells(path))
     except OSError as error:
         raise RunError(f"cannot read the notebook {path}: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError):
-        raise RunError(f"{path} is not a notebook") from None
+    except Unreadable as error:
+        raise RunError(f"{path}: {error}") from None
+    except SubmitError as error:
+        raise RunError(str(error)) from None
     space = {"__name__": "notebook"}
     for source in cells:
         exec(compile(source, str(path), "exec"), space)
@@ -70,11 +75,11 @@ def load_notebook(path) -> dict:
 
 
 def _notebook_cells(path):
-    for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
-        metadata = cell["metadata"]
-        wanted = metadata.get("nbgrader", {}).get("solution") or "setup" in metadata.get("tags", [])
-        if cell["cell_type"] == "code" and wanted:
-            yield "".join(cell["source"])
+    """As grading reads it: what an answer needs from another cell, an import say, comes with it."""
+    cells, _ = read_cells(path.read_bytes())
+    blank, _ = read_cells(json.dumps(handed_out(NOTEBOOK)).encode())
+    answers = find_answers(cells, blank).sources
+    return [answers.get(name, source) for _, name, source in judged_cells(blank)]
 
 
 def _percent_cells(path):

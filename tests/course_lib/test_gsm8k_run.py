@@ -40,13 +40,25 @@ def test_it_executes_nothing_but_setup_and_answers(tmp_path):
     assert script.load_notebook(path)["evaluate"]() == "evaluate"
 
 
+def test_an_import_of_a_demonstration_comes_with_the_answer(tmp_path):
+    notebook = json.loads(BLANK.read_text())
+    for cell in notebook["cells"]:
+        name = cell["metadata"].get("nbgrader", {}).get("grade_id")
+        if cell["metadata"].get("nbgrader", {}).get("solution"):
+            cell["source"] = f"def {name}():\n    return trl.__name__"
+    path = tmp_path / "mine.ipynb"
+    path.write_text(json.dumps(notebook))
+    assert "import trl" in "".join("".join(c["source"]) for c in notebook["cells"])
+    assert script.load_notebook(path)["make_trainer"]() == "trl"
+
+
 @pytest.mark.parametrize(
     ("content", "error"),
     [
         (None, "cannot read the notebook"),
-        ("{", "is not a notebook"),
-        ('{"cells": [{}]}', "is not a notebook"),
-        ('{"cells": []}', "does not define to_prompt_completion"),
+        ("{", "not a notebook"),
+        ('{"cells": [{}]}', "not a notebook"),
+        ('{"cells": [], "nbformat": 4}', "to_prompt_completion is not written yet"),
     ],
 )
 def test_what_is_no_notebook_is_one_clear_line(tmp_path, content, error):
