@@ -70,10 +70,15 @@ def repeat_dtype(student, draw):
         check_equal(student.repeat_kv(x, 3), repeated(x, 3))
 
 
-@hidden("repeat_kv", "the input is not modified", hint="Make a new tensor.")
+@hidden("repeat_kv", "the input is not modified, nor an earlier result", hint="Make a new tensor.")
 def repeat_unmodified(student, draw):
     x = draw.normal(2, 3, 4, 5)
     twice(student, "repeat_kv", repeated(x, 2), x, 2)
+    first = student.keep("repeat_kv", x, 2)
+    for heads in (3, 4):  # of the same shape, as keys and values are; then of another
+        y = draw.normal(2, heads, 4, 5)
+        check_close(student.repeat_kv(y, 2), repeated(y, 2))
+    check_close(student.value(first), repeated(x, 2), what="the result of an earlier call")
 
 
 @hidden(
@@ -269,8 +274,8 @@ def attention_error(student, draw):
     hint="2 × layers × kv heads × head size × batch × length × bytes.",
 )
 def cache_formula(student, draw):
+    sizes = [draw.integers(2, 12) for _ in range(5)]  # their product is exact in float32
     for width in (1, 4, 8):
-        sizes = [draw.integers(2, 12) for _ in range(5)]  # their product is exact in float32
         check_close(student.kv_cache_bytes(*sizes, width), 2 * math.prod(sizes) * width)
         names = ("n_layers", "n_kv_heads", "head_dim", "batch", "seq_len")
         named = dict(zip(names, sizes, strict=True)) | {"bytes_per_element": width}
@@ -383,8 +388,10 @@ def route_dtype(student, draw):
     "route", "large logits", hint="Use softmax, which subtracts the largest first; exp overflows."
 )
 def route_large(student, draw):
-    logits = clear_logits(draw, 6, 8) + draw.choice([-200.0, 200.0])
-    check_route(student.route(logits, 3), logits, 3)
+    logits = clear_logits(draw, 6, 8)
+    # One large number for all rows; then another one for each.
+    for large in (draw.choice([-200.0, 200.0]), 200.0 * torch.arange(-3, 3)[:, None]):
+        check_route(student.route(logits + large, 3), logits + large, 3)
 
 
 @hidden("route", "the logits are not modified", hint="Do not write -inf into the argument.")
@@ -835,7 +842,9 @@ def experts_formula(student, draw):
             student.expected_experts(n_experts, k, n_tokens), touched(n_experts, k, n_tokens)
         )
     n_experts, k, n_tokens = draw.integers(30, 65), draw.integers(3, 6), draw.integers(17, 25)
-    check_close(student.expected_experts(n_experts, k, n_tokens), touched(n_experts, k, n_tokens))
+    for times in (1, 2):  # the same share of the experts
+        arguments = (times * n_experts, times * k, n_tokens)
+        check_close(student.expected_experts(*arguments), touched(*arguments))
 
 
 @hidden("expected_experts", "no token, and one token", hint="None touches 0, one touches k.")
