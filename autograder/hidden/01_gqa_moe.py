@@ -54,13 +54,21 @@ def repeat_order(student, draw):
         check_close(student.repeat_kv(x, n_rep), repeated(x, n_rep))
 
 
-@hidden("repeat_kv", "one kv head, and n_rep = 1", hint="Both ends are ordinary cases.")
+@hidden(
+    "repeat_kv",
+    "one kv head, n_rep = 1, heads split off by a transpose",
+    hint="All are ordinary cases; .view needs contiguous memory, .reshape does not.",
+)
 def repeat_ends(student, draw):
     x = draw.normal(3, 1, 4, 5)
     check_close(student.repeat_kv(x, 6), repeated(x, 6))
     y = draw.normal(1, 5, 2, 3)
     check_close(student.repeat_kv(y, 1), y)
     check_close(student.repeat_kv(draw.normal(2, 3, 0, 4), 2), torch.zeros(2, 6, 0, 4))
+    # Heads are split off as the last but one axis, so what comes out of a layer is not contiguous.
+    z = draw.normal(2, 4, 3, 5)
+    heads = student.keep(student.attr(student.put(z), "transpose"), 1, 2)
+    check_close(student.repeat_kv(heads, 3), repeated(z.transpose(1, 2), 3))
 
 
 @hidden("repeat_kv", "the dtype is kept", hint="No conversion is needed to copy numbers.")
