@@ -712,6 +712,7 @@ right = sum(is_correct(t["text"], t["gold"]) for t in texts if t["phase"] == "af
 print(f"published run, after training, scored by your function: {right} of {n} right")
 
 texts = read_texts(Path("gsm8k_predictions.jsonl"))
+texts.sort(key=lambda t: (t["phase"] == "after", t["index"]))  # in whatever order you wrote them
 n = results["n"]
 rows, seen = [], set()
 for i in range(n):
