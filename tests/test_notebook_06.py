@@ -162,8 +162,9 @@ def test_a_right_answer_fails_in_less_than_one_of_a_million_gradings(hidden):
     shares = beyond(hidden.DRAWS, 10 / 11, hidden.OFF) + beyond(hidden.DRAWS, 0.9, hidden.OFF)
     agree = 63.0 ** (1 - hidden.FEW) + 64.0 ** (1 - hidden.FEW)
     p, q = torch.full((2, 1, 4), 0.25)
-    sums = 2 * len(hidden.scores(p, q, p[:, :1])) + hidden.DRIFTING
-    texts = sums * len(hidden.LEANS) * len(hidden.SAMPLED) * hidden.UNLIKELY
+    sums = 2 * len(hidden.scores(p, q, p[:, :1], 2.0)) * len(hidden.LEANS) + hidden.DRIFTING
+    # All texts, and those of each setting but the first, which is where all texts begin.
+    texts = sums * len(hidden.SAMPLED) * hidden.UNLIKELY
     equal = 10 * sum(equal_texts(hidden, seed, 30, 1.5) for seed in range(10)) / 10
     # It takes two rejections to cost more than the round that `all_accepted` forgives.
     rounding = 10 * sum(
@@ -181,7 +182,7 @@ def test_the_bound_of_a_text_holds_for_one_token(hidden, sign):
         logits = 4 * torch.randn(2, 4000, size, generator=generator, dtype=torch.float64)
         p, q = logits.softmax(-1)
         after = torch.rand(4000, 1, generator=generator, dtype=torch.float64)
-        for f in hidden.scores(p, q, after):
+        for f in hidden.scores(p, q, after, 4.0):
             assert f.min() >= 0 and f.max() <= 1
             d = sign * (f - (p * f).sum(-1, keepdim=True))
             variance = (p * d * d).sum(-1)

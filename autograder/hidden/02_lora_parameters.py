@@ -234,6 +234,17 @@ def forward_values(student, draw):
         layer.check(draw.normal(6, inp))
         layer.check(draw.normal(2, 3, inp), "an input of three dimensions")
         layer.check(draw.normal(inp), "an input of one dimension")
+    x = draw.normal(2, 3, inp)
+    turned = student.keep(student.attr(student.put(x), "transpose"), 0, 1)
+    check_close(layer.layer(turned), layer.on(x.transpose(0, 1)), what="an input, transposed")
+    # Another adapter is loaded between two texts.
+    layer.layer.eval()
+    student.put(torch.set_grad_enabled)(False)
+    for _ in range(2):
+        layer.check(x, "without gradients")
+        layer.A = layer.A.flip(0)
+        student.load_state(layer.layer, {"lora_A": layer.A, "lora_B": layer.B})
+    student.put(torch.set_grad_enabled)(True)
 
 
 @hidden(
@@ -781,6 +792,7 @@ def matches_as_before(student, draw):
             "head": nn.ModuleDict({"v_proj": nn.Linear(n, 4), "fv_proj": nn.Linear(n, 4)}),
             "xhead": nn.ModuleDict({"v_proj": nn.Linear(n, 5), "v_proj2": nn.Linear(n, 4)}),
             "deep": nn.ModuleDict({"head": nn.ModuleDict({"v_proj": nn.Linear(n, 6)})}),
+            "head_v_proj": nn.Linear(n, 7),  # a dot in a target is a dot
         }
     )
     for targets, want in (
@@ -941,6 +953,10 @@ def saved_tensors(student, draw):
     names = [n for n in student.parameters(frozen) if n.rpartition(".")[2].startswith("lora_")]
     if set(student.adapter_state_dict(frozen)) != set(names):
         raise Fail("what is frozen or trained decides, where the name alone should")
+    alone = _stand_in_adapters(nn.ModuleDict({"v": nn.Linear(3, 5)}), ["v"], 2)["v"]
+    check_equal(
+        set(student.adapter_state_dict(alone)), {"lora_A", "lora_B"}, "the names of a bare layer"
+    )
     wide = student.put(_stand_in_adapters(nested(draw)[0], ["q_proj"], 3).double())
     state = {n: v for n, v in values(student, wide).items() if n.endswith(("lora_A", "lora_B"))}
     check_state(student.adapter_state_dict(wide), state, "an adapter in float64")
@@ -1184,10 +1200,13 @@ def rank_values(student, draw):
         spectrum, energy, rank = spectrum_and_energy(draw, draw.integers(5, 12))
         delta = with_spectrum(draw, 19, 14, spectrum).float()
         check_equal(student.effective_rank(delta, energy), rank)
-    close = with_spectrum(draw, 12, 9, [0.897**0.5, 0.053**0.5, 0.05**0.5]).float()
-    check_equal(student.effective_rank(close, 0.9), 2, "a share of 0.897")
+    for share in (0.897, 0.8997):
+        close = with_spectrum(draw, 12, 9, [share**0.5, (0.95 - share) ** 0.5, 0.05**0.5]).float()
+        check_equal(student.effective_rank(close, 0.9), 2, f"a share of {share}")
     level = with_spectrum(draw, 19, 14, [1.0] * 11).float()
     check_equal(student.effective_rank(level, 0.95), 11, "eleven equal ones")
+    many = with_spectrum(draw, 120, 100, [1.0] * 100).float()
+    check_equal(student.effective_rank(many, 0.905), 91, "a hundred equal ones")
     # Exact in every float, roots included: one of four equal directions holds a quarter.
     check_equal(student.effective_rank(2 * torch.eye(4), 0.25), 1, "exactly the energy")
     spectrum, _, rank = spectrum_and_energy(draw, 9, energies=(0.9,))
@@ -1268,5 +1287,5 @@ def rank_shapes(student, draw):
 def rank_scale(student, draw):
     spectrum, energy, rank = spectrum_and_energy(draw, 7)
     delta = with_spectrum(draw, 12, 15, spectrum)
-    for scale in (1e-8, 1e-4, 1e4):
+    for scale in (1e-10, 1e-4, 1e4):
         check_equal(student.effective_rank((scale * delta).float(), energy), rank)

@@ -8,7 +8,6 @@ adds all of it up: a right answer fails in less than one of a million gradings.
 """
 
 import copy
-import itertools
 import math
 
 import torch
@@ -87,9 +86,10 @@ def draft_gives_nothing(student, draw):
         q[zero] = q[both] = p[both] = 0
         p, q = p / p.sum(), q / q.sum()
         for token, want in ((zero, 1.0), (both, 0.0)):
-            got = student.acceptance_probability(p, q, token)
+            got, after = student.call_and_inspect("acceptance_probability", p, q, token)
             check_type(got, float)
             check_close(got, want)
+            check_equal(after[1], q, "q after the call")
         p[zero] = 1e-8
         check_close(student.acceptance_probability(p, q, zero), 1.0, what="a small p")
 
@@ -519,8 +519,10 @@ def check_ids(got, want, what):
     "was rejected, or lacks the bonus token.",
 )
 def greedy_text(student, draw):
-    for k in (2, 3, 5):
+    for k, flat in ((2, 1), (3, 1), (5, 2**-7)):
         case = Case(draw, 24, llamas=True)
+        for model in (case.target, case.draft):  # nearly equal scores: 0 is no small temperature
+            model.lm_head.weight.mul_(flat)
         check_ids(run(student, case, 24, k), case.want, "greedy")
 
 
@@ -688,49 +690,63 @@ LEANS = (0.2, 0.4, 0.8, 1.6)  # the first is best for the largest variance, the 
 DRIFTING = 3  # of the scores, in which a text could lean one way and the next text the other way
 
 
-def scores(p, q, after) -> list[torch.Tensor]:
+def scores(p, q, after, temperature) -> list[torch.Tensor]:
     """Functions of the token, in [0, 1], in which a wrong answer would differ from the target.
 
     p, q: (N, V). after: (N, 1) in [0, 1], how unlikely the token before was as an accepted guess:
     what one uniform number for a whole round accepts next is then anything."""
     often = (2 * p < q).double()  # what a hard threshold never lets through
     favourite = F.one_hot(q.argmax(-1), q.shape[-1]).double()
+    both = torch.minimum(p, q)
+    rest = (p - (q.log() * temperature).softmax(-1)).clamp(min=0)
+    rest = rest / rest.sum(-1, keepdim=True).clamp(min=1e-12)
     return [
         (q / p).clamp(max=1),  # leans to the draft, or away from it
         often,
         favourite,
         p,  # too sharp or too flat
         (-((q / p).log() ** 2)).exp(),  # where a residual of another draft's distribution differs
+        # What a residual of the draft without its temperature gives, over what there should be.
+        ((both + (1 - both.sum(-1, keepdim=True)) * rest) / p).clamp(max=2) / 2,
         after * often,
         after * favourite,
     ]
 
 
-def follows_target(new, p, q):
-    """Are the tokens of these texts draws from the target's distributions?
+def leanings(new, p, q, temperature) -> torch.Tensor:
+    """How one text leans. new: (n,) ids; p, q: (n, V) float64, what target and draft gave to each.
 
-    new: (texts, n) ids. p, q: (texts * n, V) float64, what target and draft gave to each token.
-    For a score f the differences d = f(x) - E_p f are at most 1 and have mean 0 given the past.
-    With V the sum of their variances given the past, exp(a * sum d - (e^a - 1 - a) * V) has a mean
-    of at most 1 for every a > 0 (Freedman 1975). It is a supermartingale, so it ever exceeds
-    1 / UNLIKELY with a probability under UNLIKELY (Ville 1939), whatever V turns out to be and
-    however often we look: after every text, to stop at the first that tells. The same for -d, and
-    for d times the sign of the text's sum of d so far: uniform numbers that are drawn once for a
-    text drift in one direction.
+    (scores, 3). For a score f the differences d = f(x) - E_p f are at most 1 and have mean 0 given
+    the past: their sum, the sum of their variances v given the past, and, for the first DRIFTING
+    scores, the sum of a * d - (e^|a| - 1 - |a|) * v, where a is what the text leaned to so far.
     """
-    accepted = (p / q).gather(1, new.flatten()[:, None]).clamp(max=1).view_as(new)
-    after = F.pad(1 - accepted[:, :-1], (1, 0)).flatten()[:, None]
-    for number, f in enumerate(scores(p, q, after)):
+    accepted = (p / q).gather(1, new[:, None]).clamp(max=1)
+    after = F.pad(1 - accepted[:-1], (0, 0, 1, 0))
+    rows = []
+    for number, f in enumerate(scores(p, q, after, temperature)):
         mean = (p * f).sum(-1)
-        variance = float(((p * f * f).sum(-1) - mean**2).sum())
-        d = (f.gather(1, new.flatten()[:, None])[:, 0] - mean).view(new.shape)
-        totals = [abs(float(d.sum()))]
-        if number < DRIFTING:
-            totals.append(float((d * F.pad(d.cumsum(1)[:, :-1], (1, 0)).sign()).sum()))
-        for total, a in itertools.product(totals, LEANS):
-            if a * total - (math.exp(a) - 1 - a) * variance > -math.log(UNLIKELY):
-                return False
-    return True
+        v = (p * f * f).sum(-1) - mean**2
+        d = f.gather(1, new[:, None])[:, 0] - mean
+        before, spread = (F.pad(x.cumsum(0)[:-1], (1, 0)) for x in (d, v))
+        a = (before / (spread + 6)).clamp(-1.6, 1.6)
+        drift = (a * d - (a.abs().exp() - 1 - a.abs()) * v).sum() * (number < DRIFTING)
+        rows.append(torch.stack([d.sum(), v.sum(), drift]))
+    return torch.stack(rows)
+
+
+def follows_target(texts: list[torch.Tensor]) -> bool:
+    """Are the tokens of these texts draws from the target's distributions? texts: their leanings.
+
+    With V the sum of the variances, exp(a * sum d - (e^a - 1 - a) * V) has a mean of at most 1 for
+    every a > 0 (Freedman 1975), and the same for -d. It is a supermartingale, so it ever exceeds
+    1 / UNLIKELY with a probability under UNLIKELY (Ville 1939), whatever V turns out to be and
+    however often we look: after every text, to stop at the first that tells. That is so, too, where
+    a changes from token to token with what was seen before: uniform numbers that are drawn once
+    for a text drift in one direction, which is another one in the next text.
+    """
+    total, variance, drift = torch.stack(texts).sum(0).T
+    evidence = [a * total.abs() - (math.exp(a) - 1 - a) * variance for a in LEANS]
+    return float(torch.stack([*evidence, drift]).max()) <= -math.log(UNLIKELY)
 
 
 @hidden(
@@ -742,13 +758,13 @@ def follows_target(new, p, q):
     "guess i was drawn from. A cache that keeps rejected tokens shows here, too.",
 )
 def sampled_text(student, draw):
+    texts = []
     for temperature, k, count, n, sharper, flat in SAMPLED:
         case = Case(draw, 2)
         with torch.no_grad():
             case.target.lm_head.weight.mul_(flat)
             case.draft.lm_head.weight.mul_(flat * sharper)
-        length = len(case.prompt)
-        new, p, q = [], [], []
+        length, others = len(case.prompt), len(texts)
         for _ in range(count):
             got = run(student, case, n, k, temperature, seed=draw.integers(1, 1 << 30))
             check_type(got, torch.Tensor)
@@ -758,10 +774,13 @@ def sampled_text(student, draw):
                 raise Fail("the result does not begin with the prompt")
             if not bool(((got >= 0) & (got < case.target.config.vocab_size)).all()):
                 raise Fail("tokens that are not in the vocabulary")
-            new.append(got[0, length:])
-            for read, model in ((p, case.target), (q, case.draft)):
-                read.append(rows(model, got[0].tolist(), temperature)[length - 1 : -1])
-            if not follows_target(torch.stack(new), torch.cat(p), torch.cat(q)):
+            p, q = (
+                rows(model, got[0].tolist(), temperature)[length - 1 : -1]
+                for model in (case.target, case.draft)
+            )
+            texts.append(leanings(got[0, length:], p, q, temperature))
+            # All texts together tell more; where two settings lean to opposite sides, each alone.
+            if not follows_target(texts) or not follows_target(texts[others:]):
                 raise Fail("the tokens do not follow the target's distribution at this temperature")
 
 
