@@ -98,7 +98,8 @@ def no_calculator(student, draw):
         full, bare = annotated(draw, parts)
         row = {"question": f"{words(draw)}?", "answer": full}
         got = student.to_prompt_completion(row, keep_calculator=False)
-        check_equal(got, {"prompt": row["question"] + "\n", "completion": bare})
+        want = {"prompt": row["question"] + "\n", "completion": bare}
+        check_equal(got, want, f"with {parts} annotations, the result")
         check_equal(student.to_prompt_completion(row)["completion"], full)
     a, b = draw.integers(2, 90), draw.integers(11, 99)
     full = f"A quarter: <<{a}*.25={a * 0.25}>>{a * 0.25}, or <<({b} + {a})/2>>some, <<{b}%>>{b}%."
