@@ -81,9 +81,12 @@ def reference(notebook, exercise) -> Answer:
     return Answer(notebook, exercise, "reference", "solution", source)
 
 
-def judge_repeatedly(answers, repeat, seed, workers=None, sandbox="auto", limits=None):
+def judge_repeatedly(
+    answers, repeat, seed, workers=None, sandbox="auto", limits=None, hidden_source=None
+):
     """(flips, times, runs). times: (notebook, exercise, check) -> seconds of each run on answers
-    that pass it or fail it; runs: the same -> name of answer -> how many runs."""
+    that pass it or fail it; runs: the same -> name of answer -> how many runs. hidden_source: the
+    text of hidden tests in place of the notebook's own, for answers to one notebook."""
     # A wrong answer may hang on purpose; no right one needs a call this long.
     limits = limits or replace(Limits(), call_seconds=10)
     flips, times, runs = [], defaultdict(list), defaultdict(Counter)
@@ -96,13 +99,22 @@ def judge_repeatedly(answers, repeat, seed, workers=None, sandbox="auto", limits
         def run(answer):
             steps = reference_steps(answer.notebook, {answer.exercise: answer.source})
             pair = (student_warm, judge_warm, limits)
+            place = (answer.notebook, steps)
             verdicts = repeat_tests(
-                answer.notebook, steps, answer.exercise, [s.encode() for s in seeds], *pair
+                *place,
+                answer.exercise,
+                [s.encode() for s in seeds],
+                *pair,
+                hidden_source=hidden_source,
             )
 
             def again(which):
                 found = judge_notebook(
-                    answer.notebook, steps, which.encode(), *pair, only=[answer.exercise]
+                    *place,
+                    which.encode(),
+                    *pair,
+                    only=[answer.exercise],
+                    hidden_source=hidden_source,
                 )
                 return outcomes(found[answer.exercise])
 
