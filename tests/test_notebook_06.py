@@ -18,7 +18,6 @@ from autograder.judging import Draw
 from course_lib.checking import run_check
 from course_lib.exercises import load_exercises
 from course_lib.experiments import speculative_decoding as lab
-from course_lib.little import little_lm
 from course_lib.models import PAIR, TINY, load_pair
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -130,7 +129,8 @@ def beyond(n, p, off):
 def equal_texts(hidden, seed, n, temperature):
     """About how likely two texts of n tokens from a target of the tests are the same."""
     draw = Draw(seed)
-    target = hidden.llama(draw, draw.integers(7, 13), layers=2)
+    target = hidden.Case(draw, 2).target
+    target.lm_head.weight.mul_(hidden.FLAT)
     ids, chance = [1, 2, 3, 4], 1.0
     for _ in range(n):
         p = hidden.rows(target, ids, temperature)[-1]
@@ -144,7 +144,7 @@ def rejected_by_rounding(hidden, seed, temperature):
     """Expected rejections in 60 tokens of draft = target: one call with five tokens rounds
     otherwise than five calls with one."""
     draw = Draw(seed)
-    target = hidden.strong(draw, little_lm(draw.integers(7, 13)))
+    target = hidden.Case(draw, 2, same=True).target
     cache, ids, one_by_one = DynamicCache(), [1], []
     for _ in range(60):
         logits = target(input_ids=torch.tensor([ids[-1:]]), past_key_values=cache).logits[0, -1]
