@@ -140,21 +140,21 @@ def equal_texts(hidden, seed, n, temperature):
 
 
 @torch.inference_mode()
-def rejected_by_rounding(hidden, seed, temperature):
-    """Expected rejections in 60 tokens of draft = target: one call with five tokens rounds
-    otherwise than five calls with one."""
+def rejected_by_rounding(hidden, seed, temperature, k, n):
+    """Expected rejections in n tokens of draft = target: one call with k + 1 tokens rounds
+    otherwise than k + 1 calls with one."""
     draw = Draw(seed)
     target = hidden.Case(draw, 2, same=True).target
     cache, ids, one_by_one = DynamicCache(), [1], []
-    for _ in range(60):
+    for _ in range(n):
         logits = target(input_ids=torch.tensor([ids[-1:]]), past_key_values=cache).logits[0, -1]
         one_by_one.append((logits / temperature).softmax(-1))
         ids.append(int(torch.multinomial(one_by_one[-1], 1, generator=draw.generator)))
-    cache, by_five = DynamicCache(), []
-    for at in range(0, 60, 5):
-        some = torch.tensor([ids[at : at + 5]])
-        by_five += target(input_ids=some, past_key_values=cache).logits[0]
-    q, p = torch.stack(one_by_one).double(), (torch.stack(by_five) / temperature).softmax(-1)
+    cache, by_round = DynamicCache(), []
+    for at in range(0, n, k + 1):
+        some = torch.tensor([ids[at : at + k + 1]])
+        by_round += target(input_ids=some, past_key_values=cache).logits[0]
+    q, p = torch.stack(one_by_one).double(), (torch.stack(by_round) / temperature).softmax(-1)
     return float((q - p.double()).clamp(min=0).sum())
 
 
@@ -168,7 +168,9 @@ def test_a_right_answer_fails_in_less_than_one_of_a_million_gradings(hidden):
     equal = 10 * sum(equal_texts(hidden, seed, 30, 1.5) for seed in range(10)) / 10
     # It takes two rejections to cost more than the round that `all_accepted` forgives.
     rounding = 10 * sum(
-        max(rejected_by_rounding(hidden, seed, t) for seed in range(4)) ** 2 for t in (0.5, 2.5)
+        max(rejected_by_rounding(hidden, seed, *setting) for seed in range(4)) ** 2
+        for setting in hidden.ALL_ACCEPTED
+        if setting[0] > 0
     )
     assert 0 < shares < 1e-7 and 0 < agree < 1e-8 and equal < 1e-9 and rounding < 1e-7
     assert shares + agree + texts + equal + rounding < 1e-6
