@@ -516,8 +516,10 @@ def check_ids(got, want, what, longer=False):
     check_type(got, torch.Tensor, what)
     if got.dtype is not torch.int64 or got.dim() != 2 or got.shape[0] != 1:
         raise Fail(f"{what}: the result is not a (1, T + new) tensor of int64")
-    if got.shape[1] < len(want) or (got.shape[1] > len(want) and not longer):
-        raise Fail(f"{what}: wrong number of tokens")
+    if got.shape[1] < len(want):
+        raise Fail(f"{what}: too few tokens")
+    if got.shape[1] > len(want) and not longer:
+        raise Fail(f"{what}: too many tokens")
     if got[0, : len(want)].tolist() != want:
         raise Fail(f"{what}: wrong tokens")
 
@@ -740,7 +742,7 @@ def all_accepted(student, draw):
             seed=draw.integers(1, 1 << 30),
         )  # fmt: skip
         if type(got) is not torch.Tensor or got.dim() != 2 or got.shape[1] < 10 + n:
-            raise Fail("wrong number of tokens")
+            raise Fail("no tensor, or too few tokens")
         # n tokens in rounds of k + 1, one more for a prefill; rounding is forgiven a round.
         if len(watched.calls["target"]) > n // (k + 1) + 2:
             raise Fail("draft = target: too many calls of the target")
@@ -835,7 +837,7 @@ def sampled_text(student, draw):
             got = run(student, case, n, k, temperature, seed=draw.integers(1, 1 << 30))
             check_type(got, torch.Tensor)
             if got.dim() != 2 or got.shape[1] < length + n or got.dtype is not torch.int64:
-                raise Fail("wrong number of tokens, or not int64")
+                raise Fail("too few tokens, or not int64")
             got = got[:1, : length + n]  # too many tokens: see exact_length
             if got[0, :length].tolist() != case.prompt:
                 raise Fail("the result does not begin with the prompt")
