@@ -480,13 +480,13 @@ class Case:
                 break
         self.ids = torch.tensor([self.prompt])
 
-    def rounds(self, k, n, bonus=True) -> int:
-        """Rounds of a greedy run of n tokens. A guess counts only after right ones, so one reading
-        of the right text shows them all. bonus: a round whose guesses are all right gives one token
-        more."""
+    def rounds(self, k, n, bonus=True, begun=0) -> int:
+        """Rounds of a greedy run of n tokens, of which `begun` are there already. A guess counts
+        only after right ones, so one reading of the right text shows them all. bonus: a round whose
+        guesses are all right gives one token more."""
         guesses = rows(self.draft, self.want).argmax(-1).tolist()  # [i] is for place i + 1
-        done, count = len(self.prompt), 0
-        end = done + n
+        done, count = len(self.prompt) + begun, 0
+        end = len(self.prompt) + n
         while done < end:
             last = min(done + k, end - 1)
             start = done
@@ -703,10 +703,7 @@ def _rounds_without_rollback(case, k, n) -> int:
 
 def _most_rounds(case, k, n) -> int:
     """Whoever takes a first token from the prefill has one round more or less."""
-    later = object.__new__(Case)  # the same case with the first token already in the prompt
-    later.__dict__ |= case.__dict__
-    later.prompt = case.want[: len(case.prompt) + 1]
-    return max(case.rounds(k, n), 1 + later.rounds(k, n - 1))
+    return max(case.rounds(k, n), 1 + case.rounds(k, n, begun=1))
 
 
 def _shows_economy(case, k, n) -> bool:
