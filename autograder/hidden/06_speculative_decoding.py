@@ -571,8 +571,7 @@ def last_of_round(i, k, n) -> int:
 )
 def stops_at_eos(student, draw):
     for same in (True, False, True):
-        missing, shown = [], []
-        while not missing or not shown:
+        while True:
             case = Case(draw, 20, same=same)
             length = len(case.prompt)
             new = case.want[length:]
@@ -584,11 +583,14 @@ def stops_at_eos(student, draw):
                 and (not same or any(new[last_of_round(i, k, 20)] != new[i] for k in (1, 3, 4, 6)))
             ]
             # ... tokens that the text lacks, and what follows a prompt that begins with one.
+            missing = []
             for token in set(range(case.target.config.vocab_size)) - set(new):
                 begun = [token, *case.prompt[1:]]
                 then = greedy(case.target, begun, 6)
                 if token not in then[length:] and margin(case.target, then, length) > 1e-3:
                     missing.append((token, begun, then))
+            if missing and shown:
+                break
         eos = new[max(shown)]  # as late as the text allows
         want = case.want[: length + new.index(eos) + 1]
         for k in (1, 3, 4, 6):
