@@ -87,9 +87,8 @@ def judge_repeatedly(
     """(flips, times, runs). times: (notebook, exercise, check) -> seconds of each run on answers
     that pass it or fail it; runs: the same -> name of answer -> how many runs. hidden_source: the
     text of hidden tests in place of the notebook's own, for answers to one notebook."""
-    # A wrong answer may hang on purpose; no right one needs a call this long. And one process takes
-    # many seeds: its CPU time is bounded by that of the calls.
-    limits = limits or replace(Limits(), call_seconds=10, cpu_seconds=repeat * Limits().cpu_seconds)
+    # A wrong answer may hang on purpose; no right one needs a call this long.
+    limits = limits or replace(Limits(), call_seconds=10)
     flips, times, runs = [], defaultdict(list), defaultdict(Counter)
     seeds = [f"{seed}/{number}" for number in range(repeat)]
     with ExitStack() as stack:

@@ -224,6 +224,8 @@ def repeat_tests(
         "debug": False,
         "files": {},
     }
+    # The processor time of a process is meant for one seed.
+    limits = replace(limits, cpu_seconds=limits.cpu_seconds * len(seeds))
     verdicts, lost = [], 0
     while len(verdicts) < len(seeds) and lost < 3:
         with _Pair(student_warm, judge_warm, settings, limits) as pair:
