@@ -700,6 +700,7 @@ def moe_stateless(student, draw):
     layer, state = new_layer(student, draw, 6, 8, 5, 2)
     x, *others = (clear_tokens(draw, state["gate.weight"], 2, n, 2) for n in (5, 5, 3))
     want, kept = mixture(state, x, 2), student.put(x)
+    student.SparseMoE(6, 8, 5, 3)  # another one, with its own k
     for again in range(3):
         check_close(layer(kept), want, rtol=5e-4)
         if again == 0:
@@ -801,6 +802,9 @@ def counts_active(student, draw):
     for k in (1, 2, 3):
         config = random_config(draw, n_experts=draw.integers(3, 9), experts_per_token=k)
         check_counts(student, config, position=1)
+    held = student.put(config)
+    first = student.moe_param_counts(held)
+    check_equal(student.moe_param_counts(held), first, "a second call with the same config")
 
 
 @hidden("moe_param_counts", "tied embeddings", hint="Tied: one matrix, counted once.")
@@ -866,9 +870,17 @@ def experts_few(student, draw):
     check_close(student.expected_experts(n_experts, k, 1), float(k))
 
 
-@hidden("expected_experts", "k = E, a single expert, very many tokens", hint="The limit is E.")
+@hidden(
+    "expected_experts",
+    "k = E, a single expert, very many tokens, many experts",
+    hint="The limit is E. With many experts 1 - k/E is close to 1: Python's floats are exact "
+    "enough, float32 is not, and factorials overflow.",
+)
 def experts_all(student, draw):
     n_experts = draw.integers(2, 65)
+    for arguments in ((256, 8, draw.integers(2, 40)), (draw.integers(300, 600), 10, 25)):
+        check_close(student.expected_experts(*arguments), touched(*arguments))
+    check_close(student.expected_experts(100_000, 2, 1), 2.0)
     for arguments in ((n_experts, n_experts, 3), (n_experts, 1, 10**6), (1, 1, 5)):
         check_close(student.expected_experts(*arguments), float(arguments[0]))
 
