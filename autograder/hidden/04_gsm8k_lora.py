@@ -260,13 +260,14 @@ def first_marker(student, draw):
 
 @hidden(
     "extract_answer",
-    "a - behind a number is no sign: 10-12 ends in 12",
+    "a - behind a digit or a letter is no sign: 10-12 ends in 12",
     weight=1.5,
-    hint="A lookbehind: the minus must not follow a digit.",
+    hint="A lookbehind: the minus must follow neither a digit nor a letter, as in A-12.",
 )
 def no_sign(student, draw):
     a, b = draw.sample(range(2, 900), 2)
-    for text in (f"{words(draw)} {a}-{b}", f"{words(draw)} {a}-{b} {words(draw)}."):
+    two = f"{words(draw)} {a}-{b}"
+    for text in (two, f"{two} {words(draw)}.", f"{words(draw)}-{b}", f"{a} boxes of A-{b}."):
         check_number(student.extract_answer(text, "flexible"), Decimal(b))
     check_number(student.extract_answer(f"{a}-{b}={a - b}", "flexible"), Decimal(a - b))
     check_number(student.extract_answer(f"{words(draw)} (-{b})", "flexible"), Decimal(-b))
@@ -485,8 +486,8 @@ def refused(student, draw):
 
 # ---------------------------------------------------------------- evaluate
 
-KINDS = ("right", "plain", "wrong", "wrong plain", "none", "early", "next question", "zero",
-         "runs on")  # fmt: skip
+KINDS = ("right", "plain", "wrong", "marked", "wrong plain", "none", "early", "next question",
+         "zero", "runs on")  # fmt: skip
 
 
 def solution(draw, value, kind):
@@ -499,6 +500,8 @@ def solution(draw, value, kind):
             return f"{words(draw)} is {value}.", False, True, False
         case "wrong":
             return f"{words(draw)} {value}\n#### {other}", False, False, False
+        case "marked":  # but not right after the mark
+            return f"{words(draw)}\n#### {words(draw)} {value}", False, True, False
         case "wrong plain":
             return f"{words(draw)} {value} is {other}", False, False, False
         case "early":
@@ -1015,6 +1018,16 @@ def gold_of(line):
         return None
 
 
+def written(student, folder):
+    """name -> bytes of the two files that the student's gsm8k_run wrote into `folder`."""
+    names = student.put(os.listdir)(folder)
+    check_type(names, list)
+    for name in (RESULTS, PREDICTIONS):
+        if name not in names:
+            raise Fail(f"{name} was not written into the folder")
+    return {n: student.put(Path.read_bytes)(Path(folder, n)) for n in (RESULTS, PREDICTIONS)}
+
+
 class Run:
     """The student's gsm8k_run on the judge's own rows and texts, and what it wrote."""
 
@@ -1035,14 +1048,7 @@ class Run:
         )
         for script in (self.before, self.after):
             script.check_prompts()
-        read = student.put(Path.read_bytes)
-        self.bytes = {}
-        names = student.put(os.listdir)(self.folder)
-        check_type(names, list)
-        for name in (RESULTS, PREDICTIONS):
-            if name not in names:
-                raise Fail(f"{name} was not written into the folder")
-            self.bytes[name] = read(Path(self.folder, name))
+        self.bytes = written(student, self.folder)
         self.results = parse(self.bytes[RESULTS], RESULTS)
         self.rows = {
             phase: [
@@ -1092,6 +1098,33 @@ def claims(student, draw):
 def every_text(student, draw):
     for n in (5, 37):
         Run(student, draw, n).check_predictions()
+
+
+@hidden(
+    "gsm8k_run",
+    "a question that comes twice keeps both texts",
+    weight=1,
+    hint="A dict from prompt to text forgets the first: keep a list of texts for each prompt.",
+)
+def twice(student, draw):
+    one, two = (gsm8k_row(draw) for _ in range(2))
+    rows, said = [one, two, one], {phase: [] for phase in PHASES}
+    folder = Path(Run.scratch(student))
+
+    def speaker(phase):
+        def generate(prompts):
+            first = len(said[phase])
+            given = [(prompt, f"#### {first + i}") for i, prompt in enumerate(prompts)]
+            said[phase] += given
+            return [(text, True) for _, text in given]
+
+        return generate
+
+    student.gsm8k_run(*map(speaker, PHASES), rows, folder, {"seed": 1})
+    found = check_lines(parse(written(student, folder)[PREDICTIONS], PREDICTIONS), 3)
+    for phase in PHASES:
+        lines = [(rows[i]["question"] + "\n", found[phase, i]["text"]) for i in range(3)]
+        check_equal(sorted(lines), sorted(said[phase]), "questions and their texts, sorted")
 
 
 @hidden(

@@ -13,7 +13,7 @@ def extract_answer(text, mode):
         if strict is not None:
             return strict
         head = re.split(r"(?m)^Question:", text)[0]
-        head = re.sub(r"(?<=\d)-", " ", head.replace("$", ""))
+        head = re.sub(r"(?<=\w)-", " ", head.replace("$", ""))
         numbers = re.findall(r"-?\d+(?:,\d{3})*(?:\.\d+)?", head)
         return Decimal(numbers[-1].replace(",", "")) if numbers else None
     raise ValueError(mode)
