@@ -441,7 +441,7 @@ def per_problem(student, draw):
     a = draw.integers(2, 50)
     text = f"{words(draw)} <<{a}+1={a + 1}>>\n#### {a + 1}"
     bare = f"{words(draw)}\n#### {a + 1}"
-    samples = [[text, bare], [bare, text], [text]]
+    samples = [[text, bare], [bare, f"{bare}0", text], [text]]
     right = {(i, t) for i in range(3) for t in (text, bare)}
     first = student.put(samples)
     got = student.filter_correct(rows, first, judge_of(rows, right), 2)
@@ -755,7 +755,7 @@ def any_model(student, draw):
 )
 def perfect(student, draw):
     # The last pair twice: what keep keeps is counted, and trained on.
-    plan = [[(min(i, 4), f"{number}.{min(i, 4)}") for i in range(6)] for number in range(3)]
+    plan = [[(i, f"{number}.{i}") for i in (4, 0, 1, 2, 3, 4)] for number in range(3)]
     got, world, base, _ = run(student, draw, plan, best=1.0)
     want, _, tuned = history_of(world, base, 3, True)
     check_history(got, want)
