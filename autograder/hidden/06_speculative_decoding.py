@@ -218,7 +218,8 @@ class Round:
         self.size = draw.integers(6, 12)
         self.k = k
         *_, self.spare, self.bonus = order = draw.shuffled(range(self.size))
-        self.guesses = torch.tensor([draw.choice(order[:-2]) for _ in range(k)])
+        guesses = [draw.choice(order[:-2]) for _ in range(k)]
+        self.guesses = torch.tensor(guesses, dtype=torch.int64)
         self.ratio = [draw.uniform(0.2, 0.8) for _ in range(k)]
         self.q = torch.zeros(k, self.size)
         self.p = torch.zeros(k + 1, self.size)
@@ -278,14 +279,18 @@ def bonus_token(student, draw):
 
 @hidden(
     "verify_draft",
-    "k = 1 works, accepted and rejected",
-    hint="Nothing may assume more than one guess: no squeeze() without a dimension.",
+    "k = 1 works, accepted and rejected; k = 0 gives the bonus alone",
+    hint="Nothing may assume that there is a guess, or more than one: no squeeze() without a "
+    "dimension, no loop variable after the loop.",
 )
 def one_guess(student, draw):
     for rejected in (0, None):
         game = Round(draw, 1)
         got = student.verify_draft(game.guesses, game.q, game.p, game.u(draw, rejected), rng(draw))
         check_tokens(got, game.want(rejected), "k = 1")
+    game = Round(draw, 0)
+    got = student.verify_draft(game.guesses, game.q, game.p, game.u(draw, None), rng(draw))
+    check_tokens(got, game.want(None), "k = 0")
 
 
 @hidden(
@@ -558,7 +563,7 @@ def exact_length(student, draw):
     case = Case(draw, 8, same=True)
     for n, k in ((1, 3), (6, 4), (8, 3)):
         check_ids(run(student, case, n, k), case.want[: len(case.prompt) + n], "draft = target")
-    case = Case(draw, 8, length=1)
+    case = Case(draw, 8, length=1, llamas=True)  # which refuse an empty text
     check_ids(run(student, case, 8, 3), case.want, "a prompt of one token")
 
 
