@@ -320,8 +320,8 @@ hidden("rationalize")
 #
 # $$M_t = \operatorname{finetune}(M_0, \{(x, y) : y \sim M_{t-1}(x),\ y \text{ is right}\})$$
 #
-# A round may keep nothing. Then the current model stays, and the round is recorded with zeros: a
-# curve with a hole in it must show the hole.
+# A round may keep nothing. Then the current model stays, and the round is recorded: nothing kept,
+# nothing solved, the score of the model that stayed. A curve with a hole in it must show the hole.
 
 
 # %% exercise="star"
@@ -337,7 +337,7 @@ def star(base, problems, n_rounds, sample, keep, finetune, evaluate, restart=Tru
     restart: fine-tune from base in each round; if False, from the current model
     Returns n_rounds + 1 dicts {"round", "kept", "solved", "score"}. Round 0 is the base, with
     kept = solved = 0. kept: the number of this round's pairs; solved: their distinct problems.
-    A round that keeps nothing keeps the current model, and is recorded.
+    A round that keeps nothing keeps the current model, and is recorded with its score.
     """
     ### BEGIN SOLUTION
     current = base
