@@ -91,7 +91,8 @@ def pair(student, draw):
     "to_prompt_completion",
     "keep_calculator=False takes out every annotation and nothing else",
     weight=3,
-    hint="Each <<...>> by itself: a greedy pattern also takes the text between two of them.",
+    hint="Each <<...>> by itself: what follows it stays, and a greedy pattern also takes the text "
+    "between two of them.",
 )
 def no_calculator(student, draw):
     for parts in (1, 2, 5, 40):
@@ -99,7 +100,7 @@ def no_calculator(student, draw):
         row = {"question": f"{words(draw)}?", "answer": full}
         got = student.to_prompt_completion(row, keep_calculator=False)
         want = {"prompt": row["question"] + "\n", "completion": bare}
-        check_equal(got, want, f"with {parts} annotations, the result")
+        check_equal(got, want, f"with {parts} annotation{'s' * (parts > 1)}, the result")
         check_equal(student.to_prompt_completion(row)["completion"], full)
     a, b = draw.integers(2, 90), draw.integers(11, 99)
     full = f"A quarter: <<{a}*.25={a * 0.25}>>{a * 0.25}, or <<({b} + {a})/2>>some, <<{b}%>>{b}%."
