@@ -1,5 +1,6 @@
 """01_gqa_moe: the reference solutions against transformers, and the texts against the facts."""
 
+import importlib
 import re
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import torch
 from torch import nn
 
 from autograder.build import reference_cells
+from autograder.judging import Draw
 from course_lib.checking import run_check
 from course_lib.configs import REAL_CONFIGS, ModelConfig
 from course_lib.exercises import load_exercises
@@ -207,6 +209,17 @@ def test_expected_experts_agrees_with_drawing(solved):
     distinct = torch.tensor([len(set(row)) for row in chosen.tolist()], dtype=torch.float64)
     error = distinct.std() / trials**0.5
     assert abs(distinct.mean() - solved["expected_experts"](n_experts, k, n_tokens)) < 5 * error
+
+
+def test_the_judges_router_leaves_no_expert_without_a_token():
+    """Else the drawing of tokens that reach every expert does not end, as it did 4 times in 1,000."""
+    hidden = importlib.import_module(f"autograder.hidden.{NOTEBOOK}")
+    for seed in range(200):
+        for n_experts, d_model in ((5, 6), (7, 5), (8, 6)):
+            gate = hidden.router(Draw(seed), n_experts, d_model)
+            best, second = (gate @ gate.T).topk(2).values.T
+            assert (best - second > 0.4).all()
+            assert (gate @ gate.T).argmax(-1).tolist() == list(range(n_experts))
 
 
 def test_information_of_the_topic_experiment():

@@ -443,12 +443,22 @@ def route_gradient(student, draw):
 
 def random_state(draw, d_model, d_ff, n_experts, dtype=torch.float32):
     """Weights of a layer, by full parameter name."""
-    shapes = {"gate.weight": (n_experts, d_model)}
+    shapes = {}
     for e in range(n_experts):
         shapes[f"experts.{e}.w_gate.weight"] = (d_ff, d_model)
         shapes[f"experts.{e}.w_up.weight"] = (d_ff, d_model)
         shapes[f"experts.{e}.w_down.weight"] = (d_model, d_ff)
-    return {name: (0.6 * draw.normal(*shape)).to(dtype) for name, shape in shapes.items()}
+    state = {name: (0.6 * draw.normal(*shape)).to(dtype) for name, shape in shapes.items()}
+    return {"gate.weight": router(draw, n_experts, d_model).to(dtype)} | state
+
+
+def router(draw, n_experts, d_model):
+    """(E, d) rows of one length, no two alike: along its own row every expert is the best one. With
+    rows of any length one may lie between the others, and no token would ever choose it."""
+    while True:
+        rows = F.normalize(draw.normal(n_experts, d_model), dim=-1)
+        if (rows @ rows.T).fill_diagonal_(0).max() < 0.8:
+            return 1.5 * rows
 
 
 def clear_tokens(draw, gate, batch, length, k, margin=0.2, dtype=torch.float32):
