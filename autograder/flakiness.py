@@ -90,7 +90,6 @@ def judge_repeatedly(
     # A wrong answer may hang on purpose; no right one needs a call this long.
     limits = limits or replace(Limits(), call_seconds=10)
     flips, times, runs = [], defaultdict(list), defaultdict(Counter)
-    seeds = [f"{seed}/{number}" for number in range(repeat)]
     with ExitStack() as stack:
         student_warm = stack.enter_context(start_warm("student", sandbox, limits, wait=False))
         judge_warm = stack.enter_context(start_warm("judge", sandbox, limits))
@@ -98,6 +97,10 @@ def judge_repeatedly(
 
         def run(answer):
             steps = reference_steps(answer.notebook, {answer.exercise: answer.source})
+            # Inputs of its own for each answer: a test that fails everybody, or never ends, in one
+            # draw of 1,000 would hardly be seen in the same 200 draws for all.
+            own = f"{seed}/{answer.exercise}/{answer.kind}/{answer.name}"
+            seeds = [f"{own}/{number}" for number in range(repeat)]
             pair = (student_warm, judge_warm, limits)
             place = (answer.notebook, steps)
             verdicts = repeat_tests(

@@ -1,6 +1,9 @@
 """The self-check of hidden tests finds one that goes by luck, and only that."""
 
 from collections import Counter
+from contextlib import nullcontext
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import toy
@@ -100,3 +103,17 @@ def test_the_command_on_one_exercise(tmp_path, monkeypatch, capsys):
     assert flakiness.flakiness(3, bank=tmp_path / "bank", workers=1) == 0
     assert "0 flips" in capsys.readouterr().out
     assert (tmp_path / "flakiness.csv").read_text().startswith("notebook,exercise,check")
+
+
+def test_every_answer_is_drawn_its_own_inputs(monkeypatch):
+    warm, seen = SimpleNamespace(wait_ready=lambda: None), []
+    monkeypatch.setattr(flakiness, "start_warm", lambda *_, **__: nullcontext(warm))
+
+    def note(notebook, steps, exercise, seeds, *rest, **options):
+        seen.extend(seeds)
+        return []
+
+    monkeypatch.setattr(flakiness, "repeat_tests", note)
+    reference = flakiness.reference("05_star", "majority_vote")
+    flakiness.judge_repeatedly([reference, replace(reference, name="other")], 3, "seed")
+    assert len(set(seen)) == 6
