@@ -810,7 +810,7 @@ def counts_total(student, draw):
 )
 def counts_active(student, draw):
     for k in (1, 2, 3):
-        config = random_config(draw, n_experts=draw.integers(3, 9), experts_per_token=k)
+        config = random_config(draw, n_experts=draw.integers(4, 9), experts_per_token=k)
         check_counts(student, config, position=1)
     held = student.put(config)
     first = student.moe_param_counts(held)
