@@ -754,7 +754,7 @@ def any_model(student, draw):
     hint="n_rounds rounds, whatever comes out; solved counts indices: two problems may be equal.",
 )
 def perfect(student, draw):
-    # The last pair twice: what keep keeps is counted, and trained on.
+    # A pair twice, not side by side: what keep keeps is counted, and trained on.
     plan = [[(i, f"{number}.{i}") for i in (4, 0, 1, 2, 3, 4)] for number in range(3)]
     got, world, base, _ = run(student, draw, plan, best=1.0)
     want, _, tuned = history_of(world, base, 3, True)
