@@ -621,10 +621,16 @@ rows = [
     ["3 examples before it",
      [lab.judge(base, tokenizer, test, lab.few_shot(test, shots[3 * i : 3 * i + 3]))
       for i in range(3)]],
-    ["SFT, the question alone", scores["200 clean, masked"]],
-    ["SFT, with an instruction it never saw",
-     [lab.judge(model, tokenizer, test, asked) for model in tuned["200 clean, masked"]]],
 ]  # fmt: skip
+arm = "200 clean, masked"
+if arm in scores:
+    rows += [
+        ["SFT, the question alone", scores[arm]],
+        ["SFT, with an instruction it never saw",
+         [lab.judge(model, tokenizer, test, asked) for model in tuned[arm]]],
+    ]  # fmt: skip
+else:
+    print("No lines of SFT yet: they need the training above, and that needs your functions.")
 table(
     ["", "right", "format"],
     [
