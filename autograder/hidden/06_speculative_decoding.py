@@ -875,10 +875,12 @@ def generator_and_manners(student, draw):
     for model in (case.target, case.draft):
         model.lm_head.weight.mul_(FLAT)
     seeds = [draw.integers(1, 1 << 30) for _ in range(2)]
-    texts = [run(student, case, 30, 3, 1.5, seed=s) for s in (*seeds, seeds[0])]
-    if texts[0].tolist() != texts[2].tolist():
+    # Uniform numbers from elsewhere may lead to the same decisions once; four times hardly.
+    texts = [run(student, case, 30, 3, 1.5, seed=s).tolist() for s in (*seeds, *[seeds[0]] * 3)]
+    first, other, *again = texts
+    if any(text != first for text in again):
         raise Fail("two generators with one seed led to two texts")
-    if texts[0].tolist() == texts[1].tolist():
+    if other == first:
         raise Fail("different generators gave the same text")
     generator = student.put(torch.Generator().manual_seed(seeds[0]))
     texts = [
