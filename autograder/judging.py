@@ -501,7 +501,22 @@ def check_equal(got, want, what: str = "") -> None:
         if _plain(got) != _plain(want):
             raise Fail(_about(what, "wrong members"))
     elif got != want:
-        raise Fail(_about(what, "wrong text" if type(want) is str else "wrong value"))
+        raise Fail(_about(what, _text_apart(got, want) if type(want) is str else "wrong value"))
+
+
+def _text_apart(got: str, want: str) -> str:
+    """Where a wrong text parts from the right one, without a word of either."""
+    if not got:
+        return "an empty text"
+    if not want:
+        return "wrong text: it must be empty"
+    if got.startswith(want):
+        return f"wrong text: characters too many at its end: {len(got) - len(want)}"
+    if want.startswith(got):
+        return f"wrong text: characters missing at its end: {len(want) - len(got)}"
+    same = next(i for i in range(len(got)) if got[i] != want[i])
+    line, column = want.count("\n", 0, same) + 1, same - want.rfind("\n", 0, same)
+    return f"wrong text from line {line}, character {column} on"
 
 
 def check_close(

@@ -66,8 +66,9 @@ def laid_out(messages, prompt=False):
 def layout(student, draw):
     for turns, system in itertools.product((1, 2, 3, 6), (False, True)):
         messages = talk(draw, turns, system)
-        check_equal(student.format_chat(messages), laid_out(messages))
-        check_equal(student.format_chat(messages, add_generation_prompt=False), laid_out(messages))
+        want = laid_out(messages)
+        check_equal(student.format_chat(messages, add_generation_prompt=False), want)
+        check_equal(student.format_chat(messages), want, "add_generation_prompt left out")
 
 
 @hidden(
@@ -81,7 +82,7 @@ def generation_prompt(student, draw):
         messages = talk(draw, turns, system)
         got = student.format_chat(messages, add_generation_prompt=True)
         check_equal(got, laid_out(messages, True))
-        check_equal(student.format_chat(messages, True), got)
+        check_equal(student.format_chat(messages, True), got)  # by its place among the arguments
     check_equal(student.format_chat([], True), laid_out([], True), "no messages")
 
 

@@ -127,6 +127,23 @@ def test_not_equal(got, want):
     check_equal(want, want)
 
 
+@pytest.mark.parametrize(
+    "got, want, message",
+    [
+        ("", "a\nb", "an empty text"),
+        ("a", "", "wrong text: it must be empty"),
+        ("a\nb\nc", "a\nb", "wrong text: characters too many at its end: 2"),
+        ("a\n", "a\nbcd", "wrong text: characters missing at its end: 3"),
+        ("a\nbd", "a\nbc", "wrong text from line 2, character 2 on"),
+        ("b\nb", "a\nb", "wrong text from line 1, character 1 on"),
+        ("a b", "a\nb", "wrong text from line 1, character 2 on"),
+    ],
+)
+def test_where_a_text_parts(got, want, message):
+    assert fails(check_equal, got, want) == message
+    assert fails(check_equal, [got], [want]) == f"[0]: {message}"
+
+
 @given(st.floats(allow_nan=False), st.integers(), st.text(max_size=8))
 def test_messages_never_hold_values(number, whole, text):
     text = "¶" + text  # no word of a message
